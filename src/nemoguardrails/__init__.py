@@ -1,0 +1,1 @@
+"""Sluice: guardrails for LLM applications, made for streams."""
