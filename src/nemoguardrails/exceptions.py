@@ -76,6 +76,10 @@ class ActionNotFoundError(Exception):
     """No action is registered under the name a flow asked for."""
 
 
+class ActionServerError(Exception):
+    """The actions server could not be reached, or did not run the action."""
+
+
 class RailFailedError(Exception):
     """A rail could not decide, and its section says `on_error: raise`."""
 

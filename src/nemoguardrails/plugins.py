@@ -7,9 +7,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from functools import cache
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib import metadata
 
 
 def folders(package_folder: Path, marker: str) -> Iterator[Path]:
@@ -20,6 +22,8 @@ def folders(package_folder: Path, marker: str) -> Iterator[Path]:
 @cache
 def entry_points(group: str) -> dict[str, metadata.EntryPoint]:
     """The installed entry points of a group by name; nothing is imported."""
+    from importlib import metadata
+
     return {point.name: point for point in metadata.entry_points(group=group)}
 
 
