@@ -7,11 +7,13 @@ from __future__ import annotations
 from typing import Any
 from uuid import uuid4
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class LLMCallSummary(BaseModel):
     """The figures of one model call; times in seconds, `started_at` and `finished_at` in Unix time."""
+
+    model_config = ConfigDict(defer_build=True)
 
     task: str | None = None
     duration: float | None = None
@@ -37,6 +39,8 @@ class LLMCallInfo(LLMCallSummary):
 
 class ExplainInfo(BaseModel):
     """The model calls of the latest request, in order, and its history as Colang text."""
+
+    model_config = ConfigDict(defer_build=True)
 
     llm_calls: list[LLMCallInfo] = Field(default_factory=list)
     colang_history: str | None = None

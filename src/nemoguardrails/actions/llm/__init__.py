@@ -1,0 +1,3 @@
+"""The place where users' actions find the call to a model."""
+
+# SPDX-License-Identifier: Apache-2.0
