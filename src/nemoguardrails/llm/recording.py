@@ -25,12 +25,14 @@ class CachedAnswer(NamedTuple):
 def opened(model: LLMModel, task: str | None) -> LLMCallInfo:
     """The record of a call that begins now, already listed.
 
-    The one that an action put into `llm_call_info_var` is filled in, if it is not used up.
+    The one that an action put into `llm_call_info_var` is filled in, if it is not used up. The variable
+    names the task of the running call to the model, too.
     """
     info = llm_call_info_var.get()
     named = None if info is None else info.task
     if info is None or info.started_at or (task is not None and named not in (None, task)):
         info = LLMCallInfo(task=task or named)
+        llm_call_info_var.set(info)
     info.task = task or named
     info.started_at = time.time()
     info.llm_model_name = str(getattr(model, "model_name", None) or "unknown")

@@ -1,0 +1,3 @@
+"""Clients of models' servers."""
+
+# SPDX-License-Identifier: Apache-2.0
