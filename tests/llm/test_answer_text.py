@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nemoguardrails.llm.answer_text import AnswerText, answer_text
 
 
-def streamed(pieces: list[str]) -> str:
-    normaliser = AnswerText()
+def streamed(pieces: list[str], *, keeps_blanks: bool = False) -> str:
+    normaliser = AnswerText(keeps_blanks=keeps_blanks)
     return "".join([normaliser.feed(piece) for piece in pieces] + [normaliser.finish()])
 
 
@@ -28,8 +28,8 @@ def streamed(pieces: list[str]) -> str:
         ('" a', " "),
         ("", ""),
         (" \n ", ""),
-        ("a \u00a0 b \u3000", "a \u00a0 b \u3000"),
-        ("a \n\n b \r\n ", "a \n\n b "),
+        ("a \u00a0 b\u3000", "a \u00a0 b"),
+        ("a \n\n b \r\n ", "a \n\n b"),
     ],
 )
 def test_an_answer_loses_outer_space_and_quotes(answer: str, message: str) -> None:
@@ -38,7 +38,18 @@ def test_an_answer_loses_outer_space_and_quotes(answer: str, message: str) -> No
 
 @given(st.lists(st.text(alphabet='" \na.\u00a0', max_size=4), max_size=10))
 def test_the_stream_agrees_with_the_whole_for_every_cut(pieces: list[str]) -> None:
-    assert streamed(pieces) == answer_text("".join(pieces))
+    whole = "".join(pieces)
+    assert streamed(pieces) == answer_text(whole)
+    with_blanks = streamed(pieces, keeps_blanks=True)
+    assert with_blanks == streamed([whole], keeps_blanks=True)
+    assert with_blanks.rstrip() == answer_text(whole).rstrip()
+
+
+def test_a_stream_keeps_the_blanks_at_its_end_but_no_line_breaks() -> None:
+    assert streamed(["a ", "b ", " ", "\n", " "], keeps_blanks=True) == "a b  "
+    tokens = ["the ", "next ", "word "]
+    normaliser = AnswerText()
+    assert [normaliser.feed(token) for token in tokens] == tokens
 
 
 def test_ordinary_tokens_go_out_at_once_and_unchanged() -> None:

@@ -8,7 +8,6 @@ The recordings lie beside the checkout (`shared/data/streams`, or below `SLUICE_
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from loopback import Reply, bytewise, eventwise, serving, whole
+from recordings import body_of, not_here, recordings
 from nemoguardrails.exceptions import (
     LLMAuthenticationError,
     LLMBadRequestError,
@@ -29,31 +29,10 @@ from nemoguardrails.exceptions import (
 from nemoguardrails.llm.providers.openai import OpenAIChatModel, OpenAICompatibleClient, OpenAITextModel
 from nemoguardrails.types import LLMResponseChunk, ToolCall, UsageInfo
 
-SHARED = Path(os.environ.get("SLUICE_SHARED") or Path(__file__).parents[3] / "shared")
-STREAMS = SHARED / "data" / "streams"
 SERVED = {"openai-chat": OpenAIChatModel, "openai-completions": OpenAITextModel}
 BYTEWISE_LIMIT = 3000
 
-pytestmark = pytest.mark.skipif(
-    not STREAMS.is_dir(), reason="the recorded streams are not beside this checkout"
-)
-
-
-def recordings(*protocols: str, at_most_bytes: int | None = None) -> list[Any]:
-    found = []
-    for path in sorted(STREAMS.glob("*/*.json")):
-        sidecar = json.loads(path.read_text())
-        is_small = at_most_bytes is None or sidecar["bytes"] <= at_most_bytes
-        if sidecar["protocol"] in protocols and is_small:
-            found.append(pytest.param(path, id=f"{path.parent.name}-{path.stem.rpartition('-')[2]}"))
-    return found
-
-
-def body_of(path: Path, sidecar: dict[str, Any]) -> bytes:
-    body = (path.parent / sidecar["body"]).read_bytes()
-    if sidecar["kind"] != "payload-lines":
-        return body
-    return b"".join(b"data: " + line + b"\n\n" for line in [*body.splitlines(), b"[DONE]"])
+pytestmark = not_here
 
 
 @dataclass

@@ -10,26 +10,29 @@ _LINE_BREAK = re.compile(r"[\r\n]")
 
 
 def answer_text(text: str) -> str:
-    """The message in a whole answer: without white space before it, line breaks after it, quotes around it.
+    """The message in a whole answer: without white space around it, and quotes.
 
-    An answer that begins with `"` loses its first and its last visible character. Blanks at the very end
-    stay: a stream could only drop them by holding back the blank after every word.
+    An answer that begins with `"` loses its first and its last visible character.
     """
-    shaper = AnswerText()
+    shaper = AnswerText(keeps_blanks=False)
     return shaper.feed(text) + shaper.finish()
 
 
 class AnswerText:
     """Does what `answer_text` does while the answer streams.
 
-    The joined pieces equal `answer_text` of the joined input, however it is cut. Only what may be
-    the end of the answer is held back: white space from a line break on, and in a quoted answer
-    the last visible character with all behind it.
+    The joined pieces do not depend on how the answer is cut. Only what may be its end is held back:
+    white space from a line break on, and in a quoted answer the last visible character with all behind it.
+
+    Args:
+        keeps_blanks: blanks at the very end stay, unlike in `answer_text`; a stream could only drop them
+            by holding back the blank after every word.
     """
 
-    __slots__ = ("_held", "_quoted", "_started")
+    __slots__ = ("_held", "_keeps_blanks", "_quoted", "_started")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_blanks: bool = True) -> None:
+        self._keeps_blanks = keeps_blanks
         self._started = self._quoted = False
         self._held: list[str] = []
 
@@ -37,9 +40,10 @@ class AnswerText:
         """Takes the next piece of the answer and returns what may go out now."""
         if not self._started:
             piece = self._begun(piece)
-        if not self._held and not self._quoted and "\n" not in piece and "\r" not in piece:
-            return piece
-        if piece.isspace() and (self._held or self._quoted):
+        if self._keeps_blanks and not self._held and not self._quoted:
+            if "\n" not in piece and "\r" not in piece:
+                return piece
+        elif piece.isspace():
             self._held.append(piece)
             return ""
         return self._cleared(piece) if piece else ""
@@ -61,7 +65,7 @@ class AnswerText:
         end = len(piece.rstrip())
         if self._quoted:
             end = max(end - 1, 0)
-        else:
+        elif self._keeps_blanks:
             line_break = _LINE_BREAK.search(piece, end)
             end = line_break.start() if line_break else len(piece)
         cleared = "".join((*self._held, piece[:end]))
