@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -62,6 +62,9 @@ class RailOutcome:
         ValueError: transforms and decision disagree, a target occurs twice, or `failed` without
             a block.
     """
+
+    colang_methods: ClassVar[frozenset[str]] = frozenset({"get"})
+    """The methods that Colang expressions may call; here that of a legacy value that is a dict."""
 
     decision: RailDecision
     transforms: tuple[TransformSpec, ...] = ()

@@ -25,6 +25,37 @@ class Place:
     flow: str
 
 
+class ColangRuntimeError(Exception):
+    """A flow that cannot go on: a failed expression, an unknown flow, a limit.
+
+    Attributes:
+        message: what happened, without the place.
+        place: the statement at fault; None if no flow was played yet.
+    """
+
+    def __init__(self, message: str, place: Place | None = None):
+        self.message = message
+        self.place = place
+        super().__init__(
+            f"{place.file}, line {place.line}, flow '{place.flow}': {message}" if place else message
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a flow may cost before it counts as failed.
+
+    Attributes:
+        decisions: actions, messages and events of one turn, or of one flow that is played alone.
+        silent_steps: steps between two of them.
+        depth: subflows in subflows.
+    """
+
+    decisions: int = 300
+    silent_steps: int = 10_000
+    depth: int = 50
+
+
 @dataclass(slots=True)
 class Execute:
     """Run an action and send its return value back; the player assigns `result_key`.
@@ -45,7 +76,8 @@ class Say:
 
     Exactly one of the three is set: `intent` (look up or generate the text), `text` (the author's
     own words, still to be rendered with `context`), or `value` (the value of `bot $variable`, to be
-    said as it is and judged like any generated text).
+    said as it is and judged like any generated text). `context` is the live one: it holds the values
+    of this step until the play is resumed.
     """
 
     place: Place
@@ -100,4 +132,8 @@ class Player(Protocol):
 
     def actions(self, flow: str) -> list[str]:
         """The actions that the flow and those it calls execute, in order of the text."""
+        ...
+
+    def branches(self, flow: str) -> bool:
+        """Whether the flow, or one it calls, has an `if`, `while`, `check`, `when` or a computed `do`."""
         ...
