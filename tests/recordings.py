@@ -1,4 +1,4 @@
-"""The recorded provider streams that lie beside the checkout: found, and given as bodies of an HTTP answer."""
+"""The recorded provider streams beside the checkout: found, and given as bodies of an HTTP answer."""
 
 # SPDX-License-Identifier: Apache-2.0
 

@@ -388,3 +388,11 @@ def test_a_faulty_import_in_the_middle_of_a_folder_names_the_import(folder: Fold
     root = folder({"config.yml": "import_paths: [a, gone]", "a/x.yml": ""})
     with pytest.raises(ValueError, match="import path 'gone' could not be resolved"):
         RailsConfig.from_path(str(root))
+
+
+def test_hidden_folders_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "config.yml").write_text("models: []")
+    hidden = tmp_path / ".venv" / "lib"
+    hidden.mkdir(parents=True)
+    (hidden / "other.yml").write_text("models: [{type: main, engine: openai, model: stranger}]")
+    assert RailsConfig.from_path(str(tmp_path)).models == []

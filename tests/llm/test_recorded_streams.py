@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from loopback import Reply, bytewise, eventwise, serving, whole
-from recordings import body_of, not_here, recordings
 from nemoguardrails.exceptions import (
     LLMAuthenticationError,
     LLMBadRequestError,
@@ -28,6 +27,7 @@ from nemoguardrails.exceptions import (
 )
 from nemoguardrails.llm.providers.openai import OpenAIChatModel, OpenAICompatibleClient, OpenAITextModel
 from nemoguardrails.types import LLMResponseChunk, ToolCall, UsageInfo
+from recordings import body_of, not_here, recordings
 
 SERVED = {"openai-chat": OpenAIChatModel, "openai-completions": OpenAITextModel}
 BYTEWISE_LIMIT = 3000

@@ -49,7 +49,8 @@ class IgnoreRules:
 def listed(folder: Path) -> list[str]:
     """The files of a folder at any depth: the root's `config.yml` first, then by relative path.
 
-    Links to folders are followed, but none twice. Paths are relative, with `/` between the parts.
+    Links to folders are followed, but none twice; what is hidden, as a `.venv`, is left out. Paths are
+    relative, with `/` between the parts.
     """
     names = sorted(_walk(folder, "", set()))
     first = next((name for name in ROOT_FILES if name in names), None)
@@ -127,7 +128,7 @@ def _walk(folder: Path, prefix: str, seen: set[str]) -> Iterator[str]:
         return
     seen.add(real)
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+        found = sorted((one for one in entries if not one.name.startswith(".")), key=lambda one: one.name)
     for entry in found:
         if entry.is_dir():
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", seen)

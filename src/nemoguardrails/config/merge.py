@@ -14,7 +14,7 @@ from .report import LoadReport
 
 Keys: TypeAlias = tuple[str, ...]
 
-_CONCATENATED = frozenset({"instructions", "flows", "models", "docs"})
+_CONCATENATED = frozenset({"instructions", "flows", "models", "prompts", "docs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ def join(files: Iterable[RawFile], report: LoadReport) -> Joined:
                 _add(joined, joined.values, (key,), value, file, report)
     prompts = [file for file in files if isinstance(file.values.get("prompts"), list)]
     for file in sorted(prompts, key=lambda one: one.rank):
-        _extend(joined, "prompts", file.values["prompts"], file)
+        # A file that holds something else there is a conflict like any other.
+        _add(joined, joined.values, ("prompts",), file.values["prompts"], file, report)
     return joined
 
 

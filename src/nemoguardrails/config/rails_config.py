@@ -170,6 +170,12 @@ class RailsConfig(ConfigSection):
         program: Program = self._program
         return program
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Without the parsed program, which holds compiled expressions; it is parsed again when asked for."""
+        state = super().__getstate__()
+        private = {**(state["__pydantic_private__"] or {}), "_program": None}
+        return {**state, "__pydantic_private__": private}
+
     @model_validator(mode="after")
     def _complete_and_checked(self) -> RailsConfig:
         # Written past pydantic, so that defaults do not count as set when configurations are joined.

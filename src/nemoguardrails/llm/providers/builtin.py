@@ -85,7 +85,11 @@ def _compatible(request: ModelRequest, preset: Preset) -> LLMModel:
             f"models, engine {request.engine!r}: `parameters.base_url` is missing: the address of "
             f"{preset.about or 'the server'}, for example http://localhost:8000/v1"
         )
-    return _model(request, connection, base_url, _key(request, connection, preset.key_variable), defaults)
+    key = _key(request, connection, preset.key_variable)
+    # Another address may be a gateway that needs no key; the engine's own always does.
+    is_own = base_url.rstrip("/") == preset.base_url
+    missing = preset.key_variable if is_own and key is None and not connection.default_headers else None
+    return _model(request, connection, base_url, key, defaults, missing_key=missing)
 
 
 def _azure(request: ModelRequest) -> LLMModel:
@@ -102,6 +106,8 @@ def _model(
     base_url: str,
     key: str | None,
     defaults: Mapping[str, Any],
+    *,
+    missing_key: str | None = None,
 ) -> LLMModel:
     from .openai import OpenAIChatModel, OpenAICompatibleClient, OpenAITextModel
 
@@ -119,6 +125,7 @@ def _model(
         idle_timeout=connection.idle_timeout,
         retry_budget=connection.retry_budget,
         trust_env=connection.trust_env,
+        missing_key=missing_key,
     )
     cls = OpenAIChatModel if request.mode == "chat" else OpenAITextModel
     return cls(client, request.model, provider_name=request.engine, **defaults)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from ...exceptions import LLMClientError
+from ...exceptions import LLMAuthenticationError, LLMClientError
 from ...types import LLMResponse, LLMResponseChunk, Prompt
 from . import connections
 from .http_errors import Endpoint
@@ -49,6 +49,7 @@ class OpenAICompatibleClient:
         idle_timeout: seconds between two events of a stream.
         retry_budget: seconds that all waiting before retries may take.
         trust_env: proxies and netrc of the environment are used.
+        missing_key: the variable in which the server's key was looked for in vain; no request is sent then.
         sleep: waits before a retry; exchanged by tests.
         jitter: draws the delay of a retry between two bounds in seconds; exchanged by tests.
 
@@ -71,6 +72,7 @@ class OpenAICompatibleClient:
         idle_timeout: float | None = None,
         retry_budget: float = 10.0,
         trust_env: bool = False,
+        missing_key: str | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] | None = None,
     ) -> None:
@@ -82,6 +84,7 @@ class OpenAICompatibleClient:
         self._retries = RetryPolicy(max_retries, retry_budget, *([jitter] if jitter else []))
         self._http_client = http_client
         self._trust_env = trust_env
+        self._missing_key = missing_key
         self._sleep = sleep
         if self._secrets:
             _warn_of_plain_http(self.base_url)
@@ -163,6 +166,15 @@ class OpenAICompatibleClient:
         return self._http_client or await connections.session_for(self, trust_env=self._trust_env)
 
     def _request(self, mode: Mode, body: Mapping[str, Any], endpoint: Endpoint) -> Request:
+        if self._missing_key is not None:
+            raise LLMAuthenticationError(
+                0,
+                f"There is no API key: set the environment variable {self._missing_key}, or name another one "
+                "in `api_key_env_var` of the model",
+                model_name=endpoint.model_name,
+                provider_name=endpoint.provider_name,
+                base_url=self.base_url,
+            )
         path = self._url.raw_path.rstrip("/") + request_path(mode)
         url = self._url.with_path(path, encoded=True, keep_query=True)
         if self._query:

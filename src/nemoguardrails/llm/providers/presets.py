@@ -16,18 +16,16 @@ class Preset:
     Args:
         base_url: its address; `None` where the configuration has to give one.
         key_variable: the environment variable that holds its key, unless the configuration names another.
-        needs_key: without a key the engine cannot work, so that its absence is worth a word.
         about: what the engine is, for messages.
     """
 
     base_url: str | None
     key_variable: str | None = None
-    needs_key: bool = False
     about: str = ""
 
 
 def _hosted(base_url: str, key_variable: str) -> Preset:
-    return Preset(base_url, key_variable, needs_key=True)
+    return Preset(base_url, key_variable)
 
 
 def _own_server(about: str) -> Preset:
