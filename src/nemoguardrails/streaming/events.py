@@ -59,7 +59,8 @@ class Usage:
 class Blocked:
     """A rail blocked. With `stage` "output" nothing but the end of the stream follows.
 
-    With `stage` "input" the reply of the rail's flow follows as ordinary text, then `Finished`.
+    With any other `stage` the reply of the rail's flow follows as ordinary text; then `Finished`, for
+    `stage` "tool_output" perhaps after the refused calls.
     """
 
     rail: str

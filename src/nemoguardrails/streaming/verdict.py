@@ -44,7 +44,11 @@ ALLOW = Allow()
 
 
 class Check(Protocol):
-    """A rail that judges a text by waiting: a window of a stream, or a whole message."""
+    """A rail that judges a text by waiting: a window of a stream, or a whole message.
+
+    An attribute `waits` that is false says that it has not waited so far: side by side with others it
+    then needs no task of its own. Without the attribute it is taken to wait.
+    """
 
     async def __call__(self, text: str) -> Verdict:
         """The verdict on `text`. What it raises counts as a block (fail closed)."""
