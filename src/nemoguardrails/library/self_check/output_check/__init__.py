@@ -1,0 +1,3 @@
+"""The bot's message, judged by a model."""
+
+# SPDX-License-Identifier: Apache-2.0
