@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 from loopback import Reply, bytewise, eventwise, serving, whole
 from nemoguardrails import LLMRails, RailsConfig
 from nemoguardrails.library.sensitive_data_detection.actions import mask_sensitive_data
-from nemoguardrails.rails.response import Answer
+from nemoguardrails.llm.providers.openai import OpenAIChatModel, OpenAICompatibleClient, OpenAITextModel
+from nemoguardrails.rails.answer import Answer
 from nemoguardrails.streaming.events import Failed
 from recordings import STREAMS, body_of, not_here, recordings
 
@@ -32,12 +34,7 @@ ENTITIES = [
 ]
 YAML = """
 passthrough: true
-models:
-  - type: main
-    engine: openai
-    mode: {mode}
-    model: recorded
-    parameters: {{base_url: "{url}", api_key: test, max_retries: 0}}
+models: []
 rails:
   output:
     flows: [mask sensitive data on output, regex check output, no code word]
@@ -55,9 +52,19 @@ define subflow no code word
 MESSAGES = [{"role": "user", "content": "the recorded question"}]
 
 
-def config_for(url: str, mode: str = "chat", *, first: bool = False) -> RailsConfig:
-    values = {"url": url, "mode": mode, "first": json.dumps(first), "entities": json.dumps(ENTITIES)}
-    return RailsConfig.from_content(COLANG, YAML.format(**values))
+@cache
+def config(*, first: bool = False) -> RailsConfig:
+    """The same for all recordings: its patterns are compiled once."""
+    return RailsConfig.from_content(
+        COLANG, YAML.format(first=json.dumps(first), entities=json.dumps(ENTITIES))
+    )
+
+
+def app_for(url: str, protocol: str = "openai-chat", *, first: bool = False) -> LLMRails:
+    """The guarded client of a server."""
+    model = OpenAITextModel if protocol == "openai-completions" else OpenAIChatModel
+    client = OpenAICompatibleClient(url, api_key="test", max_retries=0)
+    return LLMRails(config(first=first), llm=model(client, "recorded"))
 
 
 async def guarded(
@@ -68,8 +75,7 @@ async def guarded(
     body = body_of(path, sidecar)
     answers = []
     async with serving(*(Reply(packeting(body)) for packeting in packetings)) as server:
-        mode = "text" if sidecar["protocol"] == "openai-completions" else "chat"
-        app = LLMRails(config_for(server.url, mode, first=first))
+        app = app_for(server.url, sidecar["protocol"], first=first)
         for _ in packetings:
             answer = Answer()
             async for event in app.stream_events_async(messages=MESSAGES):
@@ -80,7 +86,7 @@ async def guarded(
 
 
 def check(answer: Answer, expected: dict[str, Any]) -> None:
-    masked = str(mask_sensitive_data("output", expected["text"], config_for("http://127.0.0.1:1/v1")))
+    masked = str(mask_sensitive_data("output", expected["text"], config()))
     if expected["errors"]:
         # What was decided when the error came is there; what could still have become a match may be.
         assert masked.startswith(answer.text)
@@ -124,7 +130,7 @@ async def test_a_recorded_http_error_becomes_one_error_event(path: Path) -> None
     sidecar = json.loads(path.read_text())
     body = (path.parent / sidecar["body"]).read_bytes()
     async with serving(Reply([body], status=sidecar["status"])) as server:
-        app = LLMRails(config_for(server.url))
+        app = app_for(server.url)
         events = [event async for event in app.stream_events_async(messages=MESSAGES)]
         await app.aclose()
     (event,) = events
@@ -134,7 +140,6 @@ async def test_a_recorded_http_error_becomes_one_error_event(path: Path) -> None
 
 
 def test_the_recordings_hold_something_to_mask() -> None:
-    config = config_for("http://127.0.0.1:1/v1")
     texts = [json.loads(p.values[0].read_text())["expected"]["text"] for p in recordings("openai-chat")]
     assert STREAMS.is_dir()
-    assert sum(str(mask_sensitive_data("output", text, config)) != text for text in texts) >= 5
+    assert sum(str(mask_sensitive_data("output", text, config())) != text for text in texts) >= 5

@@ -30,7 +30,8 @@ _INTERNALS = """
     cr_code cr_frame cr_origin ag_await ag_code ag_frame tb_frame tb_next
 """
 _FORBIDDEN_NAMES = frozenset(_INTERNALS.split())
-_PLAIN_TYPES = (str, bytes, bool, int, float, complex, list, tuple, set, frozenset)
+_PLAIN_TYPES = frozenset({str, bytes, bool, int, float, complex, list, tuple, set, frozenset, type(None)})
+"""Values without attributes; a type made from one of them, as a verdict that is a text, may have some."""
 _WIDE_FORMAT = re.compile(r"\d{5,}|\*")
 
 
@@ -45,10 +46,10 @@ def attribute(value: Any, name: str) -> Any:
     Raises:
         AttributeError: the value has no such attribute, or it is a method.
     """
+    if type(value) in _PLAIN_TYPES:
+        raise AttributeError(f"{_kind(value)} has no attribute '{name}'")
     if isinstance(value, Mapping):
         return value.get(name)
-    if value is None or isinstance(value, _PLAIN_TYPES):
-        raise AttributeError(f"{_kind(value)} has no attribute '{name}'")
     found = getattr(value, name)
     if isinstance(found, (MethodType, BuiltinMethodType)):
         raise AttributeError(f"'{name}' of {_kind(value)} is a method, not a value")

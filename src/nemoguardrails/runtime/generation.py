@@ -147,11 +147,11 @@ class Generation:
 
 
 def passed_through(messages: Sequence[Mapping[str, Any]], user_message: Any) -> list[ChatMessage]:
-    """The caller's messages as they go to the model; the last user text is the one after input rails."""
+    """The caller's messages as they go to the model; the last user message is what input rails made of it."""
     shown = [dict(one) for one in messages if one["role"] not in ("context", "event", "exception")]
     for message in reversed(shown):
         if message["role"] == "user":
-            if isinstance(message.get("content"), str) and isinstance(user_message, str):
+            if user_message is not None:
                 message["content"] = user_message
             break
     return [ChatMessage.from_dict(message) for message in shown]

@@ -14,6 +14,9 @@ from ..colang.interpreter import Event
 SOURCE_UID = "NeMoGuardrails"
 ROLES = ("user", "assistant", "system", "developer", "context", "event", "tool", "exception")
 
+BLOCKED_TEXT = "(a message that was not allowed)"
+"""Stands in a returned conversation for a message that an input rail blocked."""
+
 RESERVED_VARIABLES = frozenset(
     {"generation_options", "skip_output_rails", "config", "event", "tool_calls", "passthrough_output"}
 )
@@ -100,13 +103,27 @@ def to_events(messages: Sequence[Mapping[str, Any]]) -> list[Event]:
 
 
 def to_messages(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """The messages that a list of events stands for: what was said, and the variables."""
+    """The messages that a list of events stands for: what was said, and the variables.
+
+    A user's message is what input rails made of it; one that they blocked is replaced by a remark.
+    """
     messages: list[dict[str, Any]] = []
+    heard: dict[str, Any] | None = None
+    """A message of the user that no input rail has let pass yet."""
     for event in events:
         match event.get("type"):
             case "UtteranceUserActionFinished":
-                messages.append({"role": "user", "content": event.get("final_transcript")})
+                heard = {"role": "user", "content": event.get("final_transcript")}
+                messages.append(heard)
+            case "UserMessage":
+                message = heard or {"role": "user"}
+                message["content"] = event.get("text")
+                if heard is None:
+                    messages.append(message)
+                heard = None
             case "StartUtteranceBotAction":
+                if heard is not None:
+                    heard["content"], heard = BLOCKED_TEXT, None
                 messages.append({"role": "assistant", "content": event.get("script", "")})
             case "SystemMessage":
                 messages.append({"role": "system", "content": event.get("content", "")})

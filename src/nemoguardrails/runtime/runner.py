@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..actions.dispatcher import ActionEnd, ActionFailed, CallScope, Dispatcher
@@ -32,7 +32,7 @@ class Ran:
     """How the playing of one flow ended."""
 
     stopped: bool = False
-    said: list[Said] = field(default_factory=list)
+    said: Sequence[Said] = ()
     exception: Event | None = None
     """The last exception event that was made."""
     outcome: RailOutcome | None = None
@@ -45,7 +45,7 @@ class Ran:
     """Why the flow could not be played to its end, in words that may be shown."""
     error: Exception | None = None
     """The exception behind a failure."""
-    events: list[Event] = field(default_factory=list)
+    events: Sequence[Event] = ()
     """Other events that were made."""
 
     @property
@@ -92,7 +92,7 @@ class Runner:
                 elif isinstance(command, Say):
                     if scope.rail is not None and command.intent is not None:
                         scope.rail.decisions.append(command.intent)
-                    ran.said.append(await self._say(command, scope))
+                    ran.said = (*ran.said, await self._say(command, scope))
                 elif isinstance(command, Emit):
                     _emit(command.event, ran)
         except ColangRuntimeError as error:
@@ -133,6 +133,6 @@ def _emit(event: Event, ran: Ran) -> None:
     elif kind == "BotIntent" and event.get("intent") == "stop":
         ran.stopped = True
     elif kind == "StartUtteranceBotAction":
-        ran.said.append(Said(str(event.get("script", "")), trusted=False))
+        ran.said = (*ran.said, Said(str(event.get("script", "")), trusted=False))
     else:
-        ran.events.append(made)
+        ran.events = (*ran.events, made)

@@ -26,6 +26,7 @@ EVALUATION_ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError,
 """What evaluating an expression may raise."""
 
 _MISSING = object()
+_ENDED = Played(False)
 
 
 class FlowPlayer:
@@ -117,7 +118,7 @@ class FlowPlayer:
                 walk.count_decision(one.place)
             elif type(one) is step.End:
                 if not callers:
-                    return Played(False)
+                    return _ENDED
                 steps, at = callers.pop()
             elif type(one) is step.Call:
                 walk.count_call(len(callers), one.place)
