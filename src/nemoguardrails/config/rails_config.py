@@ -164,6 +164,8 @@ class RailsConfig(ConfigSection):
         Raises:
             ColangSyntaxError: a text that `from_path` or `from_content` did not see has an error.
         """
+        if self._program is None and not self.colang_sources:
+            self._program = plugins.imported("nemoguardrails.colang.v1_0.program:Program")()
         if self._program is None:
             parse = plugins.imported("nemoguardrails.colang.load:parse_sources")
             self._program = parse(self.colang_sources, self.colang_version)

@@ -17,13 +17,11 @@ from ..actions.builtin import register_built_in_actions
 from ..actions.dispatcher import Dispatcher
 from ..actions.folders import ConfigPackage
 from ..actions.registry import ActionRegistry
-from ..colang.load import library_program
 from ..colang.v1_0.instructions import Call
 from ..colang.v1_0.program import Program
 from ..config.rails_config import RailsConfig
 from ..config.references import FlowReference
 from ..exceptions import ConfigurationError, InvalidRailsConfigurationError
-from ..llm.cache import caches_of
 from ..llm.taskmanager import LLMTaskManager
 from ..logging.record import RailType
 from ..runtime.generation import REFUSE, Generation
@@ -105,7 +103,7 @@ def assemble(config: RailsConfig) -> Parts:
         registry.register_folder(package)
     models, tasks = ModelSet(), LLMTaskManager(config)
     params: dict[str, Any] = {"config": config, "llm_task_manager": tasks, "llms": {}, "kb": None}
-    params["model_caches"] = caches_of(config.models) or None
+    params["model_caches"] = _caches(config)
     dispatcher = Dispatcher(registry, params, _action_server(config))
     messages = {name: message.texts for name, message in program.bot_messages.items()}
     generation = Generation(tasks, models, messages, passthrough=bool(config.passthrough))
@@ -252,6 +250,8 @@ def _program(config: RailsConfig) -> tuple[Program, dict[str, RailFolder]]:
         folder = catalogue().get(name)
         if name in program.flows or folder is None:
             continue
+        from ..colang.load import library_program  # brings the parser, which not every configuration needs
+
         library = library_program(folder.path / FLOWS_FILE)
         for flow in library.flows:
             if flow not in program.flows:
@@ -333,6 +333,15 @@ def _folders(config: RailsConfig) -> list[Path]:
         if path and folder.is_dir() and not folder.resolve().is_relative_to(_HOUSE):
             found.setdefault(folder.resolve(), folder)
     return list(found.values())
+
+
+def _caches(config: RailsConfig) -> Mapping[str, Any] | None:
+    """The caches of verdicts by type of model, where one is wanted."""
+    if not any(model.cache is not None and model.cache.enabled for model in config.models):
+        return None
+    from ..llm.cache import caches_of
+
+    return caches_of(config.models)
 
 
 def _action_server(config: RailsConfig) -> Any | None:

@@ -101,6 +101,15 @@ class GenerationOptions(_Plain):
         return given
 
 
+def default_options() -> GenerationOptions:
+    """The options of a call that gives none; made without building the validators."""
+    return GenerationOptions.model_construct(
+        rails=RailOptions.model_construct(),
+        log=LogOptions.model_construct(),
+        stream=StreamOptions.model_construct(),
+    )
+
+
 class ExecutedAction(_Plain):
     """One action of an activated rail; times in Unix seconds, the duration in seconds."""
 

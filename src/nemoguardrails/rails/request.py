@@ -10,7 +10,7 @@ from typing import Any
 
 from ..exceptions import InvalidStateError
 from ..runtime.history import check_messages, text_of, to_messages
-from .options import GenerationOptions
+from .options import GenerationOptions, default_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def read_request(
             context.update(message["content"])
     return Request(
         messages=(*earlier, *given),
-        options=read or GenerationOptions(),
+        options=read or default_options(),
         as_text=bool(prompt),
         wants_response=options is not None or state is not None,
         state=None if state is None else dict(state),

@@ -26,7 +26,7 @@ class JudgingStage:
         self._owner = owner
         self._next = behind
         self._holds = not policy.stream_first
-        self._feeds = [Feed(rail) for rail in rails if rail.way == "incremental"]
+        self._feeds = [Feed(rail, order) for order, rail in enumerate(rails) if rail.way == "incremental"]
         self._waiting_rails = [rail for rail in rails if rail.way != "incremental"]
         self._window_rails = [rail for rail in rails if rail.way == "window"]
         self._whole_rails = [rail for rail in rails if rail.way == "whole"]
@@ -46,7 +46,7 @@ class JudgingStage:
         # Ends, in characters and in units, of the tokens that incremental rails have not decided.
         self._undecided: deque[tuple[int, int]] = deque()
         self._found: Block | None = None
-        self._found_at = maxsize
+        self._found_at = self._found_order = maxsize
         self._found_in: tuple[str, int, int] = ("", 0, 0)
         self._closed = self._ending = False
 
@@ -78,6 +78,7 @@ class JudgingStage:
         self._ending = True
         for feed in tuple(self._feeds):
             self._note(feed, feed.finish())
+        self._feeds.clear()
         if self._decide(self._chars):
             return
         self._check_rest()
@@ -211,13 +212,22 @@ class JudgingStage:
         self._decide(decided)
 
     def _note(self, feed: Feed, progress: Progress) -> None:
-        """Keeps the earliest block; the others go on until they have decided the text before it."""
+        """Keeps the earliest block, of several at one place that of the first rail.
+
+        The other rails go on until they have decided the text before it: how the source cuts its text
+        must not change which of them is heard.
+        """
         if progress.block is None:
             return
         at = feed.forbidden_from(progress.block)
-        if at < self._found_at:
-            self._found, self._found_at = progress.block, at
+        if (at, feed.order) < (self._found_at, self._found_order):
+            self._found, self._found_at, self._found_order = progress.block, at, feed.order
         self._feeds.remove(feed)
+
+    def _is_first(self) -> bool:
+        """Whether no rail can still find an earlier block than the one that is kept."""
+        found = (self._found_at, self._found_order)
+        return all((feed.decided, feed.order) > found for feed in self._feeds)
 
     def _decide(self, decided: int) -> bool:
         """The incremental rails have decided so many characters; yes if they block now."""
@@ -233,7 +243,7 @@ class JudgingStage:
         if self._found is None:
             return False
         self._owner.frozen(by_feeds)
-        if decided < self._found_at:
+        if not self._is_first():
             return False
         self._closed = True
         self._owner.enough(self)

@@ -76,13 +76,17 @@ class Stage(Next, Protocol):
 
 
 class Feed:
-    """The state of one incremental rail on one stream; an error in it is a block."""
+    """The state of one incremental rail on one stream; an error in it is a block.
 
-    __slots__ = ("_stream", "decided", "rail")
+    `order` is its place among the rails of its stage, `decided` how many characters it has decided.
+    """
 
-    def __init__(self, rail: StreamRail) -> None:
+    __slots__ = ("_stream", "decided", "order", "rail")
+
+    def __init__(self, rail: StreamRail, order: int = 0) -> None:
         assert rail.start is not None
         self.rail = rail
+        self.order = order
         self._stream = rail.start()
         self.decided = 0
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ..expressions import Arguments, Evaluate
 from ..interpreter import Place
-from .nodes import FlowMeta
+
+if TYPE_CHECKING:
+    from ..expressions import Arguments, Evaluate
+    from .nodes import FlowMeta
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..interpreter import Limits
-from . import nodes
 from .instructions import Flow, Utter
-from .lowering import lower
 from .player import FlowPlayer, reachable
 
 if TYPE_CHECKING:
+    from . import nodes
     from .machine import Machine
 
 
@@ -148,6 +147,8 @@ Defined = TypeVar("Defined", Message, Flow)
 
 
 def _program_of_one(document: nodes.Document) -> Program:
+    from .lowering import lower  # brings the expressions, which a program without flows never needs
+
     path = document.path
     user: dict[str, Message] = {}
     for example in document.user_messages:
