@@ -13,7 +13,7 @@ from ..runtime.runner import Said
 from ..streaming.events import RailStage
 from ..streaming.side_by_side import side_by_side
 from ..streaming.verdict import Block, Rewrite
-from .rail import Judge, Judged, Rail, Setting
+from .rail import Judge, Judged, Rail, Setting, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,8 @@ class InputStage:
     async def _judged(self, rail: Rail) -> Judged:
         record = self._record.rail("input", rail.reference)
         try:
-            return await self._judge.judge(rail, self._variables["user_message"], self._setting, record)
+            message = self._variables["user_message"]
+            return await self._judge.judge(rail, message, self._setting, record, taken)
         finally:
             record.finish()
 

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..exceptions import RailFailedError
 from ..logging.record import RailRecord, TurnRecord
 from ..runtime.history import new_event
 from ..streaming.events import Blocked
 from ..streaming.gate import Policy
-from ..streaming.verdict import Block, StreamRail, Verdict
+from ..streaming.verdict import StreamRail, Verdict
 from .rail import Judge, Judged, Rail, Setting
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class OutputStages:
         """A rail with `on_error: raise` failed."""
         self._streaming = streaming
         self._records: dict[str, RailRecord] = {}
+        self._checks: list[_RailCheck] = []
 
     def stages(self) -> list[StreamRail]:
         """The rails for the gate, in the order of the configuration."""
@@ -64,6 +65,7 @@ class OutputStages:
             if self._streaming and rail.way == "incremental":
                 way = "window"
             check = _RailCheck(rail, self, once=way == "whole")
+            self._checks.append(check)
             made.append(StreamRail(rail.reference, way, rail.rewrites, check=check))
         return made
 
@@ -80,7 +82,7 @@ class OutputStages:
         """
         record = self._records.get(blocked.rail)
         if record is not None and not record.stop:
-            if not blocked.failed and not exceptions:
+            if not blocked.failed and not exceptions and blocked.reply is None:
                 record.decisions.append(intent)
             record.stopped()
         if blocked.failed or blocked.reply is not None or blocked.exception is not None:
@@ -92,6 +94,8 @@ class OutputStages:
 
     def close(self) -> None:
         """Notes the end of the rails."""
+        for check in self._checks:
+            check.close()
         for record in self._records.values():
             if record.finished_at is None:
                 record.finish()
@@ -131,27 +135,35 @@ class _RailCheck:
         self.waits = True
         self._has_waited = False
 
-    async def __call__(self, text: str) -> Verdict:
+    def __call__(self, text: str) -> Coroutine[Any, Any, Verdict]:
+        """The verdict on `text`."""
+        record = self._record
+        if record is None:
+            record = self._record = self._stages.opened(self._rail)
         self._count += 1
-        opened = self._record = self._record or self._stages.opened(self._rail)
-        record: RailRecord | None = opened
         if self._count > RECORDED_CHECKS:
-            opened.info = {"checks": self._count, "recorded": RECORDED_CHECKS}
             record = None
-        try:
-            judged = await self._stages.judge.judge(
-                self._rail, text, self._stages.setting, record, self._note_wait
-            )
-        except RailFailedError as error:
-            self._stages.raised = error
-            raise
+        stages = self._stages
+        return stages.judge.judge(self._rail, text, stages.setting, record, self._judged, self._note_wait)
+
+    def _judged(self, judged: Judged) -> Verdict:
         self.waits = self._has_waited
-        self._stages.note(self._rail, judged)
-        if record is None and isinstance(judged.verdict, Block):
-            opened.stopped()
-        if self._once:
+        stages, opened, verdict = self._stages, self._record, judged.verdict
+        if judged.raised is not None:
+            stages.raised = judged.raised
+        stages.note(self._rail, judged)
+        if self._once and opened is not None:
             opened.finish()
-        return judged.verdict
+        return verdict
+
+    def close(self) -> None:
+        """Notes how often the rail judged, where not every check was recorded."""
+        if self._record is not None and self._count > RECORDED_CHECKS:
+            self._record.info = {
+                **(self._record.info or {}),
+                "checks": self._count,
+                "recorded": RECORDED_CHECKS,
+            }
 
     def _note_wait(self) -> None:
         self.waits = self._has_waited = True

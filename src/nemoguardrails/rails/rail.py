@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from ..actions.dispatcher import CallScope
 from ..actions.rail_outcome import TransformTarget
@@ -27,6 +27,7 @@ TARGETS: Mapping[RailType, str] = {
 }
 _TRIGGERED = {kind: f"triggered_{kind}_rail" for kind in get_args(RailType)}
 _log = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Judged:
     """The context variables after the rail; those before it if it failed."""
     given: Mapping[str, Any]
     """The context variables before the rail."""
+    raised: RailFailedError | None = None
+    """It failed, and `on_error` is "raise"."""
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -82,6 +85,17 @@ class Setting:
     failure_text: str = "I'm sorry, an internal error has occurred."
 
 
+def taken(judged: Judged) -> Judged:
+    """The judgement itself.
+
+    Raises:
+        RailFailedError: the rail failed, and `on_error` is "raise".
+    """
+    if judged.raised is not None:
+        raise judged.raised
+    return judged
+
+
 class Judge:
     """Plays rails; one for an assembled configuration."""
 
@@ -95,16 +109,16 @@ class Judge:
         text: str | None,
         setting: Setting,
         record: RailRecord | None,
+        done: Callable[[Judged], Result],
         waits: Callable[[], None] | None = None,
-    ) -> Judged:
-        """The verdict of a rail on a text, and the variables it leaves behind.
+    ) -> Result:
+        """Plays a rail on a text; what `done` makes of the judgement (`taken` for the judgement itself).
 
-        `text` becomes the variable that the kind of rail is about; `None` leaves it as it is.
-        Failures and time-outs become blocks, or passes where the rail's `on_error` says so. `waits` is
-        called if the rail has to wait for anything.
+        Failures and time-outs become blocks, or passes where the rail's `on_error` says so.
 
-        Raises:
-            RailFailedError: it failed, and `on_error` is "raise".
+        Args:
+            text: becomes the variable that the kind of rail is about; `None` leaves it as it is.
+            waits: is called if the rail has to wait for anything.
         """
         given = setting.variables if setting.settled else dict(setting.variables)
         variables = dict(given)
@@ -124,6 +138,10 @@ class Judge:
             ran = Ran(failure=masked(str(error.inner_exception)), error=error)
         except Exception as error:  # noqa: BLE001  # the border of a rail: what it could not say is a failure
             ran = Ran(failure=f"{type(error).__name__}: {masked(str(error))}", error=error)
+        raised = None
+        if ran.failure is not None and rail.on_error == "raise":
+            raised = RailFailedError(f"The {rail.kind} rail `{rail.reference}` failed: {ran.failure}")
+            raised.__cause__ = ran.error
         verdict = _verdict(rail, ran, variables, text, setting)
         if not isinstance(verdict, Block):
             variables[triggered] = None
@@ -131,7 +149,7 @@ class Judge:
             record.stopped()
         if record is not None:
             _note(ran, record)
-        return Judged(verdict, ran, variables if ran.failure is None else given, given)
+        return done(Judged(verdict, ran, variables if ran.failure is None else given, given, raised))
 
 
 def _note(ran: Ran, record: RailRecord) -> None:
@@ -177,8 +195,6 @@ def _refused_unseen(rail: Rail, ran: Ran) -> bool:
 def _failed(rail: Rail, ran: Ran, setting: Setting) -> Verdict:
     _log.error("The %s rail `%s` failed: %s", rail.kind, rail.reference, ran.failure)
     _log.debug("The %s rail `%s` failed", rail.kind, rail.reference, exc_info=ran.error)
-    if rail.on_error == "raise":
-        raise RailFailedError(f"The {rail.kind} rail `{rail.reference}` failed: {ran.failure}") from ran.error
     if rail.on_error == "pass":
         return ALLOW
     exception = None

@@ -14,7 +14,7 @@ from ..streaming.events import Finished, StreamEvent, TextDelta, ToolCallDelta, 
 from ..streaming.verdict import Block
 from ..types import tool_call_from_dict
 from .input import Refusal
-from .rail import Judge, Rail, Setting
+from .rail import Judge, Rail, Setting, taken
 
 Refuse = Callable[[Refusal, bool], AsyncGenerator[StreamEvent, None]]
 """The events with which refused calls are answered; told whether text came before them."""
@@ -93,7 +93,7 @@ class ToolRails:
         for rail in rails:
             record = self._record.rail(kind, rail.reference)
             try:
-                judged = await self._judge.judge(rail, None, self._setting, record)
+                judged = await self._judge.judge(rail, None, self._setting, record, taken)
             finally:
                 record.finish()
             self._variables.update(judged.changes)
