@@ -9,6 +9,8 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from hypothesis import strategies as st
+
 from nemoguardrails.streaming.events import StreamEvent, TextDelta
 from nemoguardrails.streaming.gate import Policy, gate
 from nemoguardrails.streaming.verdict import ALLOW, Block, Edit, Progress, Rewrite, StreamRail, Verdict
@@ -178,3 +180,35 @@ def windows(count: int, chunk: int, context: int) -> Iterator[tuple[int, int, in
         end = min(done + (stride if done else chunk), count)
         yield max(done - carried, 0), done, end
         done = end
+
+
+# ---------------------------------------------------------------- what Hypothesis draws
+
+LETTERS = st.text("abc", max_size=30)
+PIECES = st.lists(st.text("abcé😀 \n", max_size=3), max_size=30)
+DELAYS = st.lists(st.sampled_from([0.0, 0.0, 0.01, 0.3, 2.0]), min_size=1, max_size=6)
+SIZES = st.tuples(st.integers(0, 6), st.integers(0, 7))
+POLICIES = st.builds(
+    Policy,
+    chunk_size=st.integers(0, 6),
+    context_size=st.integers(0, 7),
+    stream_first=st.booleans(),
+    max_exposed_tokens=st.sampled_from([None, 0, 1, 2, 5]),
+    max_concurrent_checks=st.integers(1, 4),
+    parallel=st.booleans(),
+    hold_back=st.integers(0, 3),
+    unit=st.sampled_from(["chunk", "chunk", "word", "char"]),
+    max_window_chars=st.sampled_from([5, 40, 8000]),
+    buffer_tokens=st.sampled_from([1, 3, 64]),
+)
+
+
+def numbered(count: int) -> list[StreamEvent]:
+    """Tokens that can be told apart wherever they turn up."""
+    return texts(*(f"t{index} " for index in range(count)))
+
+
+def last_number(text: str) -> int:
+    """How many numbered tokens have come, counting one that has only begun."""
+    found = re.findall(r"[tT](\d+)", text)
+    return int(found[-1]) + 1 if found else 0

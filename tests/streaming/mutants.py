@@ -74,8 +74,8 @@ MUTANTS = [
         "2",
         "a block of one incremental rail overtakes what another has not decided",
         "judging.py",
-        "if decided < self._found_at:",
-        "if False:",
+        "        if not self._is_first():\n",
+        "        if False:\n",
     ),
     Mutant(
         "2",
@@ -315,7 +315,10 @@ def failed_tests(tree: Path) -> list[str]:
     """The contract tests that fail on the package in `tree`; an empty list if all pass."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "SLUICE_PROFILE": "mutants"}
     command = [sys.executable, "-m", "pytest", "-q", "--tb=no", "--maxfail=2", "-p", "no:cacheprovider"]
-    command += ["--timeout=30", str(TESTS / "test_contract.py"), str(TESTS / "test_gate.py")]
+    command += [
+        "--timeout=30",
+        *(str(TESTS / f"test_{name}.py") for name in ("contract", "contract_end", "gate")),
+    ]
     try:
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=SECONDS_PER_MUTANT

@@ -139,6 +139,13 @@ def test_of_incremental_rails_of_one_stage_the_one_that_blocks_earlier_text_is_n
         assert run(collect(Source(tokens), rails, HOLD)) == [Blocked("word abcc")]
 
 
+def test_of_incremental_rails_that_block_at_one_place_the_first_configured_is_named() -> None:
+    rails = [word_rail("bcb"), word_rail("bc")]
+    for tokens in (texts("bcbc"), texts("bc", "bc")):
+        assert run(collect(Source(tokens), rails, HOLD)) == [Blocked("word bcb")]
+    assert run(collect(Source(texts("b", "c", "c")), rails, HOLD)) == [Blocked("word bc")]
+
+
 def test_a_rewrite_of_two_tokens_is_one_piece_and_the_others_stay() -> None:
     rail = window_rail(Checker(masks("t1 t2", "X")), rewrites=True)
     events = run(collect(Source(NUMBERED), [rail], Policy()))

@@ -7,21 +7,23 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Awaitable, Callable, Generator
-from contextvars import Context
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
 @types.coroutine
-def in_context(context: Context, work: Awaitable[Any]) -> Generator[Any, Any, Any]:
-    """Awaits with every step run in `context`; the running task stays the same."""
-    steps: Any = work.__await__()
+def in_context(run: Callable[..., Any], steps: Any) -> Generator[Any, Any, Any]:
+    """Awaits with every step run by `run`, the method of a context; the running task stays the same.
+
+    Args:
+        steps: what an async generator gives for one of its steps.
+    """
     try:
-        waited_for = context.run(next, steps)
+        waited_for = run(steps.send, None)
     except StopIteration as end:
         return end.value
-    return (yield from _resumed(steps, waited_for, context.run))
+    return (yield from _resumed(steps, waited_for, run))
 
 
 @types.coroutine

@@ -30,7 +30,7 @@ class GuardedStream(AsyncGenerator[Item, None], Generic[Item, Result]):
         self, items: AsyncGenerator[Item, None], context: Context, result: Callable[[], Result]
     ) -> None:
         self._items = items
-        self._context = context
+        self._run = context.run
         self._result = result
 
     def __aiter__(self) -> GuardedStream[Item, Result]:
@@ -38,7 +38,7 @@ class GuardedStream(AsyncGenerator[Item, None], Generic[Item, Result]):
 
     def __anext__(self) -> Coroutine[Any, Any, Item]:
         """The next element."""
-        return in_context(self._context, self._items.__anext__())
+        return in_context(self._run, self._items.__anext__())
 
     def asend(self, value: None) -> Coroutine[Any, Any, Item]:
         """As `__anext__`; nothing can be sent into a stream."""
@@ -46,11 +46,11 @@ class GuardedStream(AsyncGenerator[Item, None], Generic[Item, Result]):
 
     def athrow(self, *error: Any) -> Coroutine[Any, Any, Item]:
         """Throws an exception into the stream at the point where it waits."""
-        return in_context(self._context, self._items.athrow(*error))
+        return in_context(self._run, self._items.athrow(*error))
 
     def aclose(self) -> Coroutine[Any, Any, None]:
         """Ends the stream: the model's request is aborted, running checks are cancelled."""
-        return in_context(self._context, self._items.aclose())
+        return in_context(self._run, self._items.aclose())
 
     @property
     def result(self) -> Awaitable[Result]:

@@ -49,7 +49,7 @@ class PatternCheck:
 
     Attributes:
         scanned: characters looked at so far, repeated looks counted each time.
-        found: every match decided so far.
+        found: the matches that the latest `feed` or `finish` has decided; a long stream may hold many.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class PatternCheck:
         return self._advance("" if self._normal is None else self._normal.finish(), True)
 
     def _advance(self, text: str, final: bool) -> Progress:
+        if self.found:
+            self.found = []
         try:
             matches = self._scanner.feed(text, final, only_first=self._mode == "block")
         except TimeoutError:

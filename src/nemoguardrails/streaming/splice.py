@@ -27,13 +27,14 @@ class Spliced:
 
 def spliced(check: PatternCheck, text: str) -> Spliced:
     """The result of a fresh check on a whole text; what a stream of the text comes to."""
-    progress = [check.feed(text)]
+    progress, found = [check.feed(text)], [*check.found]
     if progress[0].block is None:
         progress.append(check.finish())
+        found += check.found
     parts = []
     at = 0
     for edit in (edit for one in progress for edit in one.edits):
         parts += [text[at : edit.start], edit.text]
         at = edit.end
     parts.append(text[at : progress[-1].decided])
-    return Spliced("".join(parts), tuple(check.found), progress[-1].block)
+    return Spliced("".join(parts), tuple(found), progress[-1].block)
