@@ -32,8 +32,9 @@ define subflow no swordfish
     bot refuse to respond
     stop
 """
-SENTENCE = "Ask the clerk at 10 or write to desk.{n}@example.org , then wait in room {n} for your turn . "
-PROSE = SENTENCE.split(" ")
+PLAIN = "The clerk will tell you which room is free , so take your time and read what is on the wall . "
+MAIL = "If the room is shut , write to desk.{n}@example.org and someone will open it before ten . "
+PROSE = (PLAIN * 5 + MAIL).split(" ")
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 

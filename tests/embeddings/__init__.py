@@ -1,0 +1,3 @@
+"""Tests of the embeddings, and the model they share."""
+
+# SPDX-License-Identifier: Apache-2.0
