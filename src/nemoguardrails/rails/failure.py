@@ -9,11 +9,10 @@ import json
 import re
 from typing import Any
 
-from ..exceptions import LLMCallException, LLMClientError, masked
+from ..exceptions import LLMCallException, LLMClientError
 from ..streaming.events import Failed
+from ..streaming.render import presentable
 
-LONGEST_MESSAGE = 400
-_ADDRESS = re.compile(r"https?://[^\s'\"<>]+")
 _STATUS_TEXT = re.compile(r"^Error code: \d+ - (?=[{\[])")
 
 
@@ -29,17 +28,10 @@ def failed_event(error: BaseException) -> Failed:
     return Failed(message, "generation_error", code or "generation_failed", error=error)
 
 
-def redacted(text: str) -> str:
-    """A text that may be shown: keys masked, addresses replaced, cut at 400 characters."""
-    if len(text) > LONGEST_MESSAGE:
-        text = text[:LONGEST_MESSAGE] + "... (truncated)"
-    return _ADDRESS.sub("[redacted-url]", masked(text))
-
-
 def _provider_words(inner: Any) -> tuple[str, str | int | None]:
     if isinstance(inner, LLMClientError):
-        return redacted(inner.error_message), inner.error_code
-    text = redacted(str(inner))
+        return presentable(inner.error_message), inner.error_code
+    text = presentable(str(inner))
     parsed = _parsed(text)
     if parsed is None:
         return text, None

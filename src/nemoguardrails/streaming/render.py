@@ -74,10 +74,10 @@ class StreamError(str):
 def stream_error(event: Blocked | Failed) -> StreamError:
     """The error element for an event that ends a stream."""
     if isinstance(event, Failed):
-        error = _error(_presentable(event.message), event.type, event.param, event.code)
+        error = _error(presentable(event.message), event.type, event.param, event.code)
         return StreamError(error, "failed")
     if event.failed:
-        message = _presentable(f"Internal error in {event.rail} rail: {event.error or 'it could not decide'}")
+        message = presentable(f"Internal error in {event.rail} rail: {event.error or 'it could not decide'}")
         error = _error(message, "internal_error", event.rail, "rail_execution_failure")
     else:
         message = f"Blocked by {event.rail} rails."
@@ -182,7 +182,7 @@ def _error(message: str, error_type: str, param: str | None, code: str | int) ->
     return {"message": message, "type": error_type, "param": param, "code": code}
 
 
-def _presentable(message: str) -> str:
+def presentable(message: str) -> str:
     """An error's text without keys and addresses, cut to a bearable length."""
     text = _URL.sub("[redacted-url]", masked(message))
     if len(text) > _MAX_MESSAGE_CHARS:
