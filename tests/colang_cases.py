@@ -4,12 +4,14 @@
 
 import asyncio
 import inspect
+import json
 import os
 import re
 from pathlib import Path
 
 import yaml
 
+from nemoguardrails.streaming.render import StreamError
 from nemoguardrails.types import LLMResponse, LLMResponseChunk
 
 _SHARED = Path(os.environ.get("SLUICE_SHARED") or Path(__file__).parents[2] / "shared")
@@ -43,9 +45,17 @@ class Expected:
         if self.tasks is not None:
             assert tasks == self.tasks
         if self.actions is not None:
-            assert actions == self.actions
+            assert [without_none(one) for one in actions] == [without_none(one) for one in self.actions]
         for text in self.in_prompts if prompts is not None else ():
             assert any(text in prompt for prompt in prompts), f"no prompt holds {text!r}: {prompts}"
+
+
+def without_none(call):
+    """The call of an action with its parameters that are not None."""
+    return {
+        name: {key: value for key, value in given.items() if value is not None}
+        for name, given in call.items()
+    }
 
 
 class Stub:
@@ -89,21 +99,59 @@ class ScriptedModel:
 
     async def stream_async(self, prompt, *, stop=None, **params):
         answer = await self.generate_async(prompt, stop=stop, **params)
-        yield LLMResponseChunk(delta_content=answer.content)
+        for piece in re.findall(r"\s*\S+|\s+", answer.content):
+            yield LLMResponseChunk(delta_content=piece)
         yield LLMResponseChunk(finish_reason="stop")
 
 
-class Conversation:
-    """A case on one instance of `LLMRails`; the list of messages grows and is sent whole each time."""
+WORDSET = {"embedding_search_provider": {"name": "wordset"}}
 
-    def __init__(self, case):
+
+def wordset():
+    """An index in which texts are alike as far as they share words."""
+    from nemoguardrails.embeddings import EmbeddingsIndex
+
+    class WordSet(EmbeddingsIndex):
+        def __init__(self):
+            self.items = []
+
+        async def add_items(self, items):
+            self.items.extend(items)
+
+        async def search(self, text, max_results=20, threshold=None):
+            asked = words(text)
+            scored = [
+                (len(asked & words(item.text)) / len(asked | words(item.text)), item) for item in self.items
+            ]
+            scored.sort(key=lambda one: -one[0])
+            return [item for score, item in scored if threshold is None or score >= threshold][:max_results]
+
+    def words(text):
+        return set(re.findall(r"[a-z0-9$]+", text.lower())) or {""}
+
+    return WordSet()
+
+
+class Conversation:
+    """A case on one instance of `LLMRails`; the list of messages grows and is sent whole each time.
+
+    With `api: state` the newest message alone is sent, with the state of the answer before.
+    """
+
+    def __init__(self, case, *, streamed=False):
         from nemoguardrails import LLMRails, RailsConfig
 
-        config = RailsConfig.from_content(colang_content=case["colang"], yaml_content=case["config"] or None)
+        wanted = {"rails": {"dialog": {"text_choice": "first"}}, "core": WORDSET}
+        if streamed:
+            wanted["rails"]["output"] = {"streaming": {"enabled": True, "stream_first": False}}
+        config = RailsConfig.from_content(case["colang"], case["config"] or None, wanted)
         self.model, self.calls = ScriptedModel(case.get("llm_replies", ())), []
         self.rails = LLMRails(config, llm=self.model)
+        self.rails.register_embedding_search_provider("wordset", wordset)
         for name, spec in (case.get("actions") or {}).items():
             self.rails.register_action(self._function(Stub(name, spec, self.calls)), name)
+        self.streamed = streamed
+        self.state = {} if case.get("api") == "state" else None
         self.messages = []
         if case.get("context"):
             self.messages.append({"role": "context", "content": case["context"]})
@@ -119,15 +167,33 @@ class Conversation:
             else {"role": "event", "event": turn["event"]}
         )
         self.messages.append(new)
-        answer = await self.rails.generate_async(messages=self.messages, options=turn.get("options"))
-        message = answer if isinstance(answer, dict) else answer.response[-1]
-        self.messages.append(message)
+        message = await self._answer(turn.get("options"))
+        self.messages = [] if self.state is not None else [*self.messages, message]
         Expected(turn).check(
             message["content"],
             tasks=[call.task for call in self.rails.explain().llm_calls],
             actions=self.calls[ran:],
             prompts=self.model.prompts[seen:],
         )
+
+    async def _answer(self, options):
+        if self.streamed:
+            return await self._streamed_answer(options)
+        answer = await self.rails.generate_async(messages=self.messages, options=options, state=self.state)
+        if self.state is not None:
+            self.state = json.loads(json.dumps(answer.state))
+        return answer if isinstance(answer, dict) else answer.response[-1]
+
+    async def _streamed_answer(self, options):
+        """What a stream gives; its joined text is the answer, unless it ends with an error."""
+        stream = self.rails.stream_async(messages=self.messages, options=options, state=self.state)
+        pieces = [piece async for piece in stream]
+        response = await stream.result
+        if self.state is not None:
+            self.state = json.loads(json.dumps(response.state))
+        if pieces and isinstance(pieces[-1], StreamError):
+            return response.response[-1]
+        return {"role": "assistant", "content": "".join(pieces)}
 
     def _function(self, stub):
         from nemoguardrails.actions import ActionResult, action

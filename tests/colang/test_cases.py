@@ -2,8 +2,6 @@
 
 # SPDX-License-Identifier: Apache-2.0
 
-import random
-
 import pytest
 
 from colang_cases import Conversation, Expected, Stub, read_cases
@@ -20,12 +18,6 @@ REFUSED_BY_THE_CONFIGURATION = ("c1-87",)
 
 NOT_FOR_THE_MACHINE_ALONE = ("c1-09", "c1-54", "c1-97", "c1-98")
 """Dialogs that are about prompts, parsing of replies or lookup of actions."""
-
-THROUGH_LLM_RAILS = (
-    *("c1-05", "c1-70", "c1-72", "c1-73", "c1-75", "c1-76", "c1-77", "c1-78", "c1-79", "c1-80", "c1-81"),
-    *("c1-82", "c1-83", "c1-84", "c1-88", "c1-96", "c1-b7", "c1-c4", "c1-d1", "c1-d2"),
-)
-"""Cases that run through the public interface today; the rest wait for its dialog."""
 
 
 def names(*prefixes):
@@ -90,9 +82,9 @@ def test_dialogs_on_the_machine_alone(name):
         Expected(turn).check(answer, tasks=talk.tasks, actions=talk.ran)
 
 
-@pytest.mark.parametrize("name", names(*THROUGH_LLM_RAILS))
-async def test_cases_through_llm_rails(name, monkeypatch):
-    monkeypatch.setattr(random, "choice", lambda texts: texts[0])
-    conversation = Conversation(CASES[name])
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name]["turns"]])
+async def test_cases_through_llm_rails(name, streamed):
+    conversation = Conversation(CASES[name], streamed=streamed)
     for turn in CASES[name]["turns"]:
         await conversation.turn(turn)

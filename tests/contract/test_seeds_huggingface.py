@@ -60,6 +60,6 @@ async def test_the_snippet_streams_token_by_token(yaml: str, colang: str | None)
     messages = [{"role": "user", "content": "What is the capital of France?"}]
     for _ in range(2):
         chunks = [chunk async for chunk in rails.stream_async(messages=messages)]
-        assert chunks == ["The ", "capital ", "of ", "France ", "is ", "Paris. "]
+        assert chunks == ["The ", "capital ", "of ", "France ", "is ", "Paris."]
     assert space["pipe"].asked[0]["temperature"] == 0.01
     assert space["streamer"].text_queue.empty()

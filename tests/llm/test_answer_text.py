@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nemoguardrails.llm.answer_text import AnswerText, answer_text
 
 
-def streamed(pieces: list[str], *, keeps_blanks: bool = False) -> str:
-    normaliser = AnswerText(keeps_blanks=keeps_blanks)
+def streamed(pieces: list[str]) -> str:
+    normaliser = AnswerText()
     return "".join([normaliser.feed(piece) for piece in pieces] + [normaliser.finish()])
 
 
@@ -38,18 +38,19 @@ def test_an_answer_loses_outer_space_and_quotes(answer: str, message: str) -> No
 
 @given(st.lists(st.text(alphabet='" \na.\u00a0', max_size=4), max_size=10))
 def test_the_stream_agrees_with_the_whole_for_every_cut(pieces: list[str]) -> None:
-    whole = "".join(pieces)
-    assert streamed(pieces) == answer_text(whole)
-    with_blanks = streamed(pieces, keeps_blanks=True)
-    assert with_blanks == streamed([whole], keeps_blanks=True)
-    assert with_blanks.rstrip() == answer_text(whole).rstrip()
+    assert streamed(pieces) == answer_text("".join(pieces))
 
 
-def test_a_stream_keeps_the_blanks_at_its_end_but_no_line_breaks() -> None:
-    assert streamed(["a ", "b ", " ", "\n", " "], keeps_blanks=True) == "a b  "
-    tokens = ["the ", "next ", "word "]
+def test_tokens_that_end_in_a_blank_go_out_as_they_came_one_later() -> None:
     normaliser = AnswerText()
-    assert [normaliser.feed(token) for token in tokens] == tokens
+    assert [normaliser.feed(token) for token in ["the ", "next ", "word "]] == ["", "the ", "next "]
+    assert normaliser.finish() == "word"
+
+
+def test_the_first_word_of_a_stream_need_not_wait() -> None:
+    normaliser = AnswerText(first_at_once=True)
+    assert [normaliser.feed(token) for token in ["the ", "next ", "word "]] == ["the ", "", "next "]
+    assert normaliser.finish() == "word"
 
 
 def test_ordinary_tokens_go_out_at_once_and_unchanged() -> None:

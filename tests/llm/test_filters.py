@@ -185,3 +185,18 @@ def test_co_v2_lists_what_was_said_and_found() -> None:
         {"type": "UtteranceBotActionFinished", "final_script": 'say "x"'},
     ]
     assert filters.co_v2(events) == '  user said "hi"\n  # LookupAction returned a b\n  bot say "say \\"x\\""'
+
+
+def test_recent_turns_begin_with_what_the_user_says() -> None:
+    def turn(number: int) -> list[dict[str, str]]:
+        return [
+            {"type": "UtteranceUserActionFinished", "final_transcript": f"q{number}"},
+            {"type": "UserMessage", "text": f"q{number}"},
+            {"type": "StartUtteranceBotAction", "script": f"a{number}"},
+        ]
+
+    events = [event for number in range(5) for event in turn(number)]
+    assert filters.recent_turns(events, 2) == [*turn(3), *turn(4)]
+    assert filters.recent_turns(events[:-1], 1) == turn(4)[:-1]
+    assert filters.recent_turns(events, 9) == events
+    assert filters.recent_turns([], 3) == []

@@ -61,8 +61,79 @@ def test_a_turn_is_told_step_by_step():
         "  action | self_check_input done, T, False\n"
         "input rail | self check input blocked, T\n"
         "bot | No.\n"
-        "turn | by self check input blocked, T, 1 model calls, 10 tokens\n"
+        "turn | by self check input blocked, T, 1 model call, 10 tokens\n"
     )
+
+
+def told_dialog(settings: VerboseSettings) -> str:
+    """What is printed of a turn of dialog: an intent, a flow with an action, a message."""
+    out = io.StringIO()
+    turn = TurnRecord(listener=VerboseLog(settings, file=out))
+    step = turn.rail("dialog", "generate user intent")
+    step.events = [{"type": "UserIntent", "intent": "ask price"}]
+    own = ActionRecord("generate_user_intent", {}, 100.0, 100.5)
+    step.listener("action", own)
+    step.listener("action finished", own)
+    step.finish()
+    flow = turn.rail("dialog", "prices")
+    action = ActionRecord("find price", {"of": "tea"}, 100.0, 100.5, return_value=3)
+    flow.listener("action", action)
+    flow.listener("action finished", action)
+    flow.decisions += ["execute find price", "tell price"]
+    flow.finish()
+    message = turn.rail("generation", "generate bot message")
+    found = ActionRecord("retrieve_relevant_chunks", {}, 100.0, 100.5, return_value="Tea costs 3.")
+    message.listener("action", found)
+    message.listener("action finished", found)
+    message.finish()
+    end = turn.rail("dialog", "prices")
+    end.stopped()
+    end.finish()
+    turn.events.append({"type": "StartUtteranceBotAction", "script": "It costs 3."})
+    turn.finish()
+    return re.sub(r"\d+\.\d\d s", "T", re.sub(r"(?m)^\d\d:\d\d:\d\d\.\d{3} \| ", "", out.getvalue()))
+
+
+def test_a_dialog_is_told_by_its_intents_flows_and_actions():
+    assert told_dialog(VerboseSettings()) == (
+        "dialog | generate user intent\n"
+        "user intent | ask price, T\n"
+        "flow | prices\n"
+        "  action | find price(of=tea)\n"
+        "  action | find price done, T, 3\n"
+        "bot intent | tell price\n"
+        "generation | generate bot message\n"
+        "  action | retrieve_relevant_chunks done, T, Tea costs 3.\n"
+        "flow | prices\n"
+        "flow | prices ends the turn\n"
+        "bot | It costs 3.\n"
+        "turn | done, T, 0 model calls\n"
+    )
+
+
+def test_simplified_a_dialog_is_told_by_intents_and_flows():
+    assert told_dialog(VerboseSettings(simplify=True)) == (
+        "user intent | ask price, T\n"
+        "flow | prices\n"
+        "bot intent | tell price\n"
+        "flow | prices\n"
+        "flow | prices ends the turn\n"
+        "bot | It costs 3.\n"
+        "turn | done, T, 0 model calls\n"
+    )
+
+
+def test_a_model_call_without_an_answer_is_not_called_done():
+    out = io.StringIO()
+    VerboseLog(file=out)("model call finished", LLMCallInfo(task="general", llm_model_name="m"))
+    assert "m, task general ended early, 0.00 s\n" in out.getvalue()
+
+
+def test_an_action_of_the_dialog_that_fails_is_told():
+    out = io.StringIO()
+    failed = ActionRecord("generate_user_intent", {}, 1.0, 2.0, failure="ValueError: no")
+    VerboseLog(file=out)("action finished", failed)
+    assert "generate_user_intent failed, 1.00 s, ValueError: no" in out.getvalue()
 
 
 def test_without_model_calls_no_text_is_shown():

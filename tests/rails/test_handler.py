@@ -109,7 +109,9 @@ async def test_cancelling_ends_the_handler():
                 await asyncio.Event().wait()
 
     task = asyncio.create_task(
-        app(None, None, llm=Stalls(["a b"])).generate_async(messages=HI, streaming_handler=handler)
+        app(None, "passthrough: true", llm=Stalls(["a b"])).generate_async(
+            messages=HI, streaming_handler=handler
+        )
     )
     await waiting.wait()
     task.cancel()

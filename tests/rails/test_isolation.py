@@ -202,12 +202,14 @@ class TestReserved:
             "tool_calls",
         ],
     )
-    async def test_variables_that_steer_the_engine(self, name):
-        messages = [{"role": "context", "content": {name: True}}, *HI]
-        with pytest.raises(
-            ValueError, match=rf"messages\[0\] sets the context variable '{name}', which is reserved"
-        ):
-            await app(None, None, "never").generate_async(messages=messages)
+    async def test_variables_that_steer_the_engine_are_refused(self, name, caplog):
+        messages = [{"role": "context", "content": {name: "forged", "free": "taken"}}, *HI]
+        options = {"output_vars": [name, "free"]}
+        got = await app(None, None, "ok").generate_async(messages=messages, options=options)
+        assert got.output_data["free"] == "taken"
+        assert got.output_data[name] != "forged"
+        assert messages[0]["content"][name] == "forged"
+        assert f"{name!r}, reserved for the engine; refused" in caplog.text
 
     @pytest.mark.parametrize("name", ["relevant_chunks", "check_facts", "check_hallucination", "name"])
     async def test_other_variables_may_be_set(self, name):

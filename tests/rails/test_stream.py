@@ -102,9 +102,9 @@ class TestText:
                 made = app(None, yaml, text, text)
                 assert "".join(await streamed(made)) == await made.generate_async(prompt="hi")
 
-    async def test_only_blanks_at_the_very_end_of_a_chat_answer_differ(self):
-        made = app(None, None, "an answer  ", "an answer  ")
-        assert "".join(await streamed(made)) == "an answer  "
+    async def test_white_space_around_a_chat_answer_is_no_part_of_it(self):
+        made = app(None, None, "\n an answer  ", "\n an answer  ")
+        assert "".join(await streamed(made)) == "an answer"
         assert await made.generate_async(prompt="hi") == "an answer"
 
     async def test_no_empty_elements(self):

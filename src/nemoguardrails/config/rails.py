@@ -127,7 +127,11 @@ class ToolInputRails(_RailList):
 
 
 class SingleCallConfig(ConfigSection):
-    """Intent, next step and message in one model call; three calls if its answer cannot be read."""
+    """Intent, next step and message in one model call.
+
+    Attributes:
+        fallback_to_multiple_calls: accepted; has no effect.
+    """
 
     enabled: bool = False
     fallback_to_multiple_calls: bool = True
@@ -148,10 +152,15 @@ class UserMessagesConfig(ConfigSection):
 
 
 class DialogRails(ConfigSection):
-    """The dialog's model calls."""
+    """The dialog's model calls and texts.
+
+    Attributes:
+        text_choice: which of a message's texts is said; `first` makes runs repeatable.
+    """
 
     single_call: SingleCallConfig = Field(default_factory=SingleCallConfig)
     user_messages: UserMessagesConfig = Field(default_factory=UserMessagesConfig)
+    text_choice: Literal["random", "first"] = "random"
 
 
 class ActionRails(ConfigSection):

@@ -53,6 +53,22 @@ def colang(events: Sequence[Any]) -> str:
     return "\n".join(_colang_1(visible(plain)))
 
 
+def recent_turns(events: Sequence[Any], n: int) -> Sequence[Any]:
+    """The events of the last `n` turns; a turn begins with what the user says.
+
+    A prompt that shows only these costs the same however long the conversation is.
+    """
+    left = n
+    for at in range(len(events) - 1, -1, -1):
+        if _plain(events[at]).get("type") != "UserMessage":
+            continue
+        left -= 1
+        if left <= 0:
+            begins_with_words = at > 0 and _plain(events[at - 1]).get("type") == _UTTERANCE
+            return events[at - 1 if begins_with_words else at :]
+    return events
+
+
 def colang_without_identifiers(events: Sequence[Any]) -> str:
     """As `colang`, without the labels `user action: ` and the like."""
     return _LABELS.sub("", colang(events))
@@ -217,6 +233,7 @@ def _on_one_line(value: object) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     made.__name__: made
     for made in (
+        recent_turns,
         colang,
         colang_without_identifiers,
         co_v2,

@@ -15,12 +15,21 @@ _LINE_END = re.compile(r"\r\n?|\n")
 class TextShape(Protocol):
     """Makes the words of a model the message, while they stream."""
 
+    @property
+    def done(self) -> bool:
+        """The message has ended; what follows is no part of it."""
+        ...
+
     def feed(self, piece: str, /) -> str:
         """Takes the next piece and returns what may go out now."""
         ...
 
     def finish(self) -> str:
         """The model has ended; returns what is still to go out."""
+        ...
+
+    def broken_off(self) -> str:
+        """The model has failed; returns what was held back of its words."""
         ...
 
 
@@ -45,7 +54,17 @@ class MessageText:
         done: the message has ended; what follows is no part of it.
     """
 
-    __slots__ = ("_break", "_empty", "_held", "_in_line", "_quoted", "_started", "_unlabelled", "_wrote", "done")
+    __slots__ = (
+        "_break",
+        "_empty",
+        "_held",
+        "_in_line",
+        "_quoted",
+        "_started",
+        "_unlabelled",
+        "_wrote",
+        "done",
+    )
 
     def __init__(self, *, empty: str = "") -> None:
         self._empty = empty
@@ -61,9 +80,14 @@ class MessageText:
 
     def finish(self) -> str:
         """The reply has ended; returns what is still to go out."""
+        rest = self.broken_off()
+        return rest if self._wrote else self._empty
+
+    def broken_off(self) -> str:
+        """The reply has no end; returns what was held back of it."""
         rest = "" if self.done else self._read(self._held, is_last=True)
         self.done = True
-        return rest if self._wrote else self._empty
+        return rest
 
     def _read(self, text: str, *, is_last: bool) -> str:
         self._held = ""

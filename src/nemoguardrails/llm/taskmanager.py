@@ -131,6 +131,10 @@ class LLMTaskManager:
         """Whether the task's prompt names a parser."""
         return self._library.chosen(task_name(task)).output_parser is not None
 
+    def get_output_parser(self, task: str | Task) -> str | None:
+        """The name of the parser that the task's prompt asks for."""
+        return self._library.chosen(task_name(task)).output_parser
+
     def get_stop_tokens(self, task: str | Task) -> list[str] | None:
         """The stop sequences of the task's prompt."""
         return self._library.chosen(task_name(task)).stop

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, TextIO
@@ -25,7 +25,25 @@ _SHORT = 200
 _LONG = 20_000
 _SHORT_REPR = Repr()  # Survives objects whose own `repr` raises.
 _SHORT_REPR.maxstring = _SHORT_REPR.maxother = _SHORT
-_STYLES = {"blocked": "bold red", "failed": "bold red", "passed": "green", "done": "green"}
+_STYLES = {
+    "blocked": "bold red",
+    "failed": "bold red",
+    "passed": "green",
+    "done": "green",
+    "ends the turn": "yellow",
+    "ended early": "yellow",
+}
+_MODEL_STEPS = ("generate user intent", "generate next step")
+"""Steps of the dialog that are no flows of the user."""
+
+_OWN_ACTIONS = (
+    "generate_user_intent",
+    "generate_next_steps",
+    "generate_bot_message",
+    "generate_intent_steps_message",
+    "retrieve_relevant_chunks",
+)
+"""Actions that every dialog runs: told where they fail or find something, since their step is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +53,7 @@ class VerboseSettings:
     Attributes:
         enabled: calls of `LLMRails` objects without `verbose=True` are told as well.
         llm_calls: prompts, completions and the texts given to and by actions.
-        simplify: one line per rail, model call and bot message, nothing else.
+        simplify: one line per rail, intent, flow, model call and bot message, nothing else.
     """
 
     enabled: bool = False
@@ -60,7 +78,7 @@ def set_verbose(
         llm_calls: also show prompts, completions and the texts given to and by actions.
         debug: also let the loggers of this package print, from `debug_level` on.
         debug_level: a level of the `logging` module.
-        simplify: one line per rail, model call and bot message.
+        simplify: one line per rail, intent, flow, model call and bot message.
     """
     global _chosen
     _chosen = VerboseSettings(verbose, llm_calls, simplify) if verbose else VerboseSettings()
@@ -117,25 +135,40 @@ class VerboseLog:
                 pass
 
     def _rail(self, rail: RailRecord, *, finished: bool) -> None:
-        title = (
-            f"{rail.type.replace('_', ' ')} rail" if rail.type not in ("dialog", "generation") else rail.type
-        )
-        if not finished:
-            if not self._settings.simplify:
-                self._line(title, rail.name, "")
+        if rail.type in ("dialog", "generation"):
+            self._step(rail, finished=finished)
             return
-        plain = "done" if rail.type in ("dialog", "generation") else "passed"
-        state = "blocked" if rail.stop else plain
-        self._line(title, rail.name, state, _seconds(rail.started_at, rail.finished_at))
+        title = f"{rail.type.replace('_', ' ')} rail"
+        if finished:
+            took = _seconds(rail.started_at, rail.finished_at)
+            self._line(title, rail.name, "blocked" if rail.stop else "passed", took)
+        elif not self._settings.simplify:
+            self._line(title, rail.name, "")
+
+    def _step(self, step: RailRecord, *, finished: bool) -> None:
+        """A step of the dialog: its name when it begins, what it decided when it ends."""
+        is_flow = step.type == "dialog" and step.name not in _MODEL_STEPS
+        title = "flow" if is_flow else step.type
+        if finished == self._settings.simplify and (is_flow or not finished):
+            self._line(title, step.name, "")
+        if not finished:
+            return
+        took = "" if is_flow else _seconds(step.started_at, step.finished_at)
+        for whose, intent in _intents(step):
+            self._line(whose, intent, "", took)
+        if step.stop:
+            self._line(title, step.name, "ends the turn")
 
     def _action(self, action: ActionRecord, *, finished: bool) -> None:
+        is_ours = action.name in _OWN_ACTIONS
         if not finished:
-            self._line("  action", action.name + self._parameters(action.params), "")
+            if not is_ours:
+                self._line("  action", action.name + self._parameters(action.params), "")
             return
         took = _seconds(action.started_at, action.finished_at)
         if action.failure is not None:
             self._line("  action", action.name, "failed", took, self._own_text(action.failure))
-        else:
+        elif action.return_value or not is_ours:
             self._line("  action", action.name, "done", took, self._own_text(action.return_value))
 
     def _model_call(self, call: LLMCallInfo, *, finished: bool) -> None:
@@ -148,7 +181,8 @@ class VerboseLog:
             "" if call.total_tokens is None else f"{call.prompt_tokens} + {call.completion_tokens} tokens"
         )
         cached = "from the cache" if call.from_cache else ""
-        self._line("  model", name, "done", f"{call.duration or 0:.2f} s", tokens, cached)
+        state = "done" if call.completion is not None else "ended early"
+        self._line("  model", name, state, f"{call.duration or 0:.2f} s", tokens, cached)
         if self._settings.llm_calls and not self._settings.simplify:
             self._block("prompt", _ROLE_HEADING.sub(r"\1:", call.prompt or ""))
             self._block("completion", call.completion or "")
@@ -158,9 +192,11 @@ class VerboseLog:
             for event in turn.events:
                 if event.get("type") == "StartUtteranceBotAction":
                     self._line("bot", _one_line(event.get("script")), "")
-        calls = f"{len(turn.llm_calls)} model calls"
+        count = len(turn.llm_calls)
+        calls = f"{count} model call{'' if count == 1 else 's'}"
         tokens = sum(call.total_tokens or 0 for call in turn.llm_calls)
-        rail = next((rail.name for rail in turn.rails if rail.stop), None)
+        # A flow that stops ends its turn as its author wished.
+        rail = next((rail.name for rail in turn.rails if rail.stop and rail.type != "dialog"), None)
         state = "done" if rail is None else "blocked"
         took = _seconds(turn.started_at, turn.finished_at)
         self._line(
@@ -215,6 +251,18 @@ class VerboseLog:
 
 class _DebugHandler(logging.StreamHandler[TextIO]):
     """The handler that `set_verbose(debug=True)` adds, told apart from the user's own."""
+
+
+def _intents(step: RailRecord) -> Iterator[tuple[str, str]]:
+    """What a step decided: the user's intent, and what the bot is to say."""
+    for decision in step.decisions:
+        if decision != "stop" and not decision.startswith("execute "):
+            yield "bot intent", decision
+    for event in step.events or ():
+        if event.get("type") == "UserIntent":
+            yield "user intent", str(event.get("intent"))
+        elif event.get("type") == "BotIntent":
+            yield "bot intent", str(event.get("intent"))
 
 
 def _seconds(started_at: float, finished_at: float | None) -> str:

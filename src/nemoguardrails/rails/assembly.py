@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Mapping
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +19,15 @@ from ..actions.builtin import register_built_in_actions
 from ..actions.dispatcher import Dispatcher
 from ..actions.folders import ConfigPackage
 from ..actions.registry import ActionRegistry
-from ..colang.v1_0.instructions import Call
+from ..colang.v1_0.instructions import Call, Run
 from ..colang.v1_0.program import Program
 from ..config.rails_config import RailsConfig
 from ..config.references import FlowReference
 from ..exceptions import ConfigurationError, InvalidRailsConfigurationError
 from ..llm.taskmanager import LLMTaskManager
 from ..logging.record import RailType
-from ..runtime.generation import REFUSE, Generation
+from ..runtime.generation import GENERATE_VALUE, REFUSE, Generation
+from ..runtime.retrieval import Retrieval, retrieve_relevant_chunks
 from ..runtime.runner import Runner
 from ..types import LLMModel
 from .catalogue import FLOWS_FILE, RailFolder, catalogue
@@ -32,9 +35,16 @@ from .rail import Judge, Rail
 
 if TYPE_CHECKING:
     from ..actions.declaration import RailDeclaration
+    from ..embeddings.registry import SearchProviders
+    from ..kb.kb import KnowledgeBase
+    from ..runtime.conversations import Conversations
+    from ..runtime.dialog import Dialog
+    from ..runtime.examples import Examples
     from .llmrails import LLMRails
 
 _HOUSE = Path(__file__).resolve().parents[1]
+_BUILT_IN_FLOWS = RailFolder(Path(__file__).parent, __package__)
+_MASK = "mask blocked user input"
 _NOT_MODELS = ("embeddings", "jailbreak_detection")
 _log = logging.getLogger(__name__)
 
@@ -55,6 +65,14 @@ class ModelSet:
         return [model for model in (self.main, *self.extra.values()) if model is not None]
 
 
+@dataclass(frozen=True, slots=True)
+class Talks:
+    """The dialog of a configuration, and the conversations that are going on."""
+
+    dialog: Dialog
+    conversations: Conversations
+
+
 @dataclass(slots=True)
 class Parts:
     """What a turn needs, made once for a configuration."""
@@ -71,6 +89,11 @@ class Parts:
     judge: Judge
     rails: Mapping[RailType, tuple[Rail, ...]]
     packages: tuple[ConfigPackage, ...]
+    searches: Callable[[], SearchProviders]
+    """The search providers, made at the first call."""
+    retrieval: Retrieval
+    talks: Talks | None
+    """`None` where nothing but rails is configured: the main model answers."""
     refusals: Mapping[str, str]
     """Rail reference -> name of the bot message with which it refuses, where it is not the usual one."""
 
@@ -106,9 +129,21 @@ def assemble(config: RailsConfig) -> Parts:
     params["model_caches"] = _caches(config)
     dispatcher = Dispatcher(registry, params, _action_server(config))
     messages = {name: message.texts for name, message in program.bot_messages.items()}
-    generation = Generation(tasks, models, messages, passthrough=bool(config.passthrough))
+    searches = cache(partial(_searches, config))
+    generation = Generation(
+        tasks,
+        models,
+        messages,
+        new_examples=partial(_examples, config, searches),
+        passthrough=bool(config.passthrough),
+        pick=_first if config.rails.dialog.text_choice == "first" else random.choice,
+    )
+    registry.register_built_in(retrieve_relevant_chunks)
+    _register_model_tasks(program, generation, registry)
+    params["kb"] = _knowledge_base(config, searches)
     player = program.player()
     rails, refusals = _rails(config, program, folders)
+    retrieval = Retrieval(dispatcher, params, has_rails=bool(rails["retrieval"]))
     return Parts(
         config=config,
         program=program,
@@ -121,6 +156,9 @@ def assemble(config: RailsConfig) -> Parts:
         judge=Judge(player, Runner(dispatcher, generation.say)),
         rails=rails,
         packages=packages,
+        searches=searches,
+        retrieval=retrieval,
+        talks=_dialog(program, generation, dispatcher, retrieval),
         refusals=refusals,
     )
 
@@ -239,6 +277,68 @@ def _finished(started: Awaitable[Any]) -> None:
         pool.submit(asyncio.run, wait()).result()
 
 
+def _register_model_tasks(program: Program, generation: Generation, registry: ActionRegistry) -> None:
+    """Adds the model's tasks as actions, where flows may need them."""
+    steps = (step for flow in program.flows.values() for step in flow.steps)
+    if _has_dialog(program) or any(isinstance(step, Run) and step.action == GENERATE_VALUE for step in steps):
+        from ..runtime.model_tasks import ModelTasks
+
+        ModelTasks(generation).register(registry)
+
+
+def _has_dialog(program: Program) -> bool:
+    """Whether there is anything to talk about: intents of users, or flows that may start."""
+    return bool(program.user_messages) or any(flow.starts for flow in program.flows.values())
+
+
+def _dialog(
+    program: Program, generation: Generation, dispatcher: Dispatcher, retrieval: Retrieval
+) -> Talks | None:
+    """The dialog of a program, if it defines one."""
+    if not _has_dialog(program):
+        return None
+    # Most configurations have rails and no dialog; they need not load it.
+    from ..runtime.conversations import Conversations
+    from ..runtime.dialog import Dialog
+
+    return Talks(Dialog(program, generation, dispatcher, retrieval), Conversations())
+
+
+def _first(texts: Sequence[str]) -> str:
+    return texts[0]
+
+
+def _examples(config: RailsConfig, searches: Callable[[], SearchProviders]) -> Examples:
+    """The examples in what the user wrote, without the library's flows and messages."""
+    from ..runtime.examples import Examples
+
+    rails = {reference.name for _, references in config.rails.sides() for reference in references}
+    program = config.program.with_messages(user=config.user_messages, bot=config.bot_messages)
+    section = config.core.embedding_search_provider
+    return Examples(program.with_rails(rails), lambda: searches().search_index(section))
+
+
+def _searches(config: RailsConfig) -> SearchProviders:
+    """The search providers; an `embeddings` model is the one of searches that name none."""
+    from ..embeddings.registry import EmbeddingDefaults, SearchProviders
+
+    section = next((one for one in config.models if one.type == "embeddings"), None)
+    if section is None:
+        return SearchProviders()
+    parameters = section.plain_parameters()
+    return SearchProviders(EmbeddingDefaults(section.engine, section.model, parameters))
+
+
+def _knowledge_base(config: RailsConfig, searches: Callable[[], SearchProviders]) -> KnowledgeBase | None:
+    """The user's documents, if there are any; indexed at first use."""
+    if not config.docs:
+        return None
+    from ..kb.kb import KnowledgeBase
+
+    texts = [document.content for document in config.docs]
+    return KnowledgeBase(texts, config.knowledge_base, lambda section: searches().search_index(section))
+
+
 def _program(config: RailsConfig) -> tuple[Program, dict[str, RailFolder]]:
     """The user's program with the library flows that it uses, and the folders of those."""
     program = config.program.with_messages(user=config.user_messages, bot=config.bot_messages)
@@ -247,7 +347,7 @@ def _program(config: RailsConfig) -> tuple[Program, dict[str, RailFolder]]:
     queue = [*wanted, *_called(program)]
     while queue:
         name = queue.pop()
-        folder = catalogue().get(name)
+        folder = _BUILT_IN_FLOWS if name == _MASK else catalogue().get(name)
         if name in program.flows or folder is None:
             continue
         from ..colang.load import library_program  # brings the parser, which not every configuration needs

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from contextlib import aclosing
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import ref
 
 from ..colang.interpreter import Event
 from ..logging.record import Listener
@@ -28,6 +29,7 @@ from .turn_events import turn_events
 if TYPE_CHECKING:
     from ..streaming.handler import StreamingHandler
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Messages = Sequence[Mapping[str, Any]]
 Options = Mapping[str, Any] | GenerationOptions
@@ -77,6 +79,13 @@ class Opened:
         self._keeps_text = options is not None or state is not None
         self._answer = Answer()
         self._turn: Turn | None = None
+        self._stream: ref[GuardedStream[Any, GenerationResponse]] | None = None
+
+    def stream(self, items: AsyncGenerator[Item, None]) -> GuardedStream[Item, GenerationResponse]:
+        """The stream object over rendered events of this call."""
+        made: GuardedStream[Item, GenerationResponse] = GuardedStream(items, copy_context(), self.response)
+        self._stream = ref(made)  # weak: a stream that nobody holds any more must end
+        return made
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
         """The events of the turn; a request that makes no sense is one `Failed`."""
@@ -87,6 +96,7 @@ class Opened:
             return
         answer, keeps_text = self._answer, self._keeps_text
         turn = self._turn = self._begin(request, streaming=True, generator=self._generator)
+        turn.when_settled = self._settle
         async with aclosing(turn.events()) as events:
             async for event in events:
                 if keeps_text or type(event) is not TextDelta:
@@ -95,6 +105,11 @@ class Opened:
                         raise event.error
                 yield event
         turn.conclude(answer.text)
+
+    def _settle(self) -> None:
+        stream = None if self._stream is None else self._stream()
+        if stream is not None:
+            stream.settle()
 
     def response(self) -> GenerationResponse:
         """What `generate_async` returns with options, with the log; without options or state no text is kept.

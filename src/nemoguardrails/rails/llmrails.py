@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from ..config.rails_config import RailsConfig
@@ -156,7 +155,7 @@ class LLMRails:
             )
         else:
             items = text_chunks(opened.events())
-        return GuardedStream(items, copy_context(), opened.response)
+        return opened.stream(items)
 
     def stream_events_async(
         self,
@@ -172,7 +171,7 @@ class LLMRails:
         """
         self._check_streamable(state)
         opened = Opened(self.begin, prompt, messages, options, state, generator, raises=False)
-        return GuardedStream(opened.events(), copy_context(), opened.response)
+        return opened.stream(opened.events())
 
     async def generate_events_async(self, events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """What happens next after the events of a conversation, up to `Listen`; Colang 1.0, stateless.
@@ -232,6 +231,19 @@ class LLMRails:
             self._explained.colang_history = self._turn.colang_history()
         return self._explained
 
+    async def warm_up(self) -> None:
+        """Builds the searches over examples and documents, which the first turns would else wait for.
+
+        Raises:
+            ConfigurationError: a search cannot be made as it is configured.
+        """
+        parts = self._parts
+        if parts.talks is not None:
+            await parts.generation.examples.build()
+        build = getattr(parts.action_params.get("kb"), "build", None)
+        if build is not None:
+            await build()
+
     async def aclose(self) -> None:
         """Closes the connections to models and services."""
         for model in self._parts.models.all():
@@ -265,6 +277,22 @@ class LLMRails:
     def register_prompt_context(self, name: str, value_or_fn: Any) -> LLMRails:
         """Adds a variable for prompts; a callable is called at each rendering."""
         self._parts.tasks.register_prompt_context(name, value_or_fn)
+        return self
+
+    def register_embedding_search_provider(self, name: str, cls: Callable[..., Any]) -> LLMRails:
+        """Makes a name mean a search provider: a class that is called with the section's parameters."""
+        self._parts.searches().register(name, cls)
+        return self
+
+    def register_embedding_provider(self, cls: type[Any], name: str | None = None) -> LLMRails:
+        """Makes an engine name mean an embedding model, in the whole process.
+
+        Raises:
+            ValueError: there is no name, or neither `encode` nor `encode_async`.
+        """
+        from ..embeddings.providers.registry import register_embedding_provider
+
+        register_embedding_provider(cls, name)
         return self
 
     def update_llm(self, llm: Any) -> None:

@@ -69,6 +69,11 @@ class OutputStages:
             made.append(StreamRail(rail.reference, way, rail.rewrites, check=check))
         return made
 
+    @property
+    def have_tasks(self) -> bool:
+        """Whether a rail may wait, so that the gate reads the source and judges in tasks of its own."""
+        return bool(self._checks)
+
     def opened(self, rail: Rail) -> RailRecord:
         """The record of a rail that is about to judge."""
         record = self._records[rail.reference] = self._record.rail("output", rail.reference)

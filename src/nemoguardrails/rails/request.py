@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..exceptions import InvalidStateError
-from ..runtime.history import check_messages, text_of, to_messages
+from ..runtime.history import check_messages, text_of, to_messages, without_reserved
 from .options import GenerationOptions, default_options
 
 
@@ -30,8 +30,18 @@ class Request:
     """Variables of the caller's `context` messages, later ones winning."""
 
     @property
+    def event(self) -> dict[str, Any] | None:
+        """The application's event that is to be answered, if it comes last."""
+        for message in reversed(self.messages):
+            if message["role"] != "context":
+                return dict(message["event"]) if message["role"] == "event" else None
+        return None
+
+    @property
     def user_content(self) -> Any:
-        """The content of the last user message (text or parts); `None` if there is none."""
+        """The content of the last user message (text or parts); `None` if there is nothing to answer."""
+        if self.event is not None:
+            return None
         for message in reversed(self.messages):
             if message["role"] == "user":
                 return message.get("content")
@@ -123,7 +133,7 @@ def _given(prompt: str | None, messages: Sequence[Mapping[str, Any]] | None) -> 
     if prompt is not None:
         return [{"role": "user", "content": prompt}]
     # What is no mapping stays as it is for the check to name.
-    return [dict(one) if isinstance(one, Mapping) else one for one in messages or ()]
+    return [without_reserved(dict(one)) if isinstance(one, Mapping) else one for one in messages or ()]
 
 
 def _heard(message: dict[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,14 @@ from .answer import Answer
 from .generation_log import generation_log
 from .options import GenerationResponse
 from .turn_events import turn_events
-from .variables import output_data, state_events
+from .variables import output_data
 
 if TYPE_CHECKING:
     from .turn import Turn
+
+
+_ANSWERING = ("general", "generate_bot_message", "generate_intent_steps_message")
+"""Tasks whose replies users see."""
 
 
 def plain_message(turn: Turn, answer: Answer) -> str | dict[str, Any]:
@@ -62,13 +66,14 @@ def full_response(turn: Turn, answer: Answer) -> GenerationResponse:
     if options.output_vars:
         made.output_data = output_data(turn.variables, options.output_vars)
     if request.state is not None:
-        made.state = {"events": state_events(turn.conversation, turn.variables)}
+        made.state = turn.thread.as_state(turn.variables)
     return made
 
 
 def _raw_answer(turn: Turn, finished: Finished) -> dict[str, Any] | None:
     """What the model answered to the call that made the answer; `None` if no model was called."""
-    call = next((call for call in reversed(turn.record.llm_calls) if call.task == "general"), None)
+    calls = reversed(turn.record.llm_calls)
+    call = next((call for call in calls if call.task in _ANSWERING), None)
     if call is None:
         return None
     return {

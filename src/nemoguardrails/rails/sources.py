@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..llm.answer_text import AnswerText
+from ..llm.message_text import TextShape
 from ..logging.record import ActionRecord, RailRecord, TurnRecord, running_action
 from ..streaming.events import (
     Finished,
@@ -30,16 +31,26 @@ class GenerationStep:
     Args:
         record: where it is noted, when it begins.
         variables: get `bot_thinking` when the model has thought and begins to write.
+        rail: the entry that it is part of; `None` for one of its own.
+        action: how the log calls it.
 
     Attributes:
         thoughts: the pieces of reasoning that are not in the variables yet.
     """
 
-    def __init__(self, record: TurnRecord, variables: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        record: TurnRecord,
+        variables: dict[str, Any],
+        *,
+        rail: RailRecord | None = None,
+        action: str = GENERATE,
+    ) -> None:
         self._record = record
         self._seen_by = [variables]
+        self._given = rail
         self._rail: RailRecord | None = None
-        self._action = ActionRecord(GENERATE, {}, 0.0)
+        self._action = ActionRecord(action, {}, 0.0)
         self.thoughts: list[str] = []
         self._thinking = ""
 
@@ -47,13 +58,18 @@ class GenerationStep:
         """Opens the record, once."""
         if self._rail is not None:
             return
-        action, rail = self._action, self._record.rail("generation", "generate user intent")
+        action, rail = self._action, self._given or self._record.rail("generation", "generate user intent")
         self._rail = rail
-        action.started_at = rail.started_at
+        action.started_at = rail.started_at if self._given is None else time.time()
         rail.decisions.append(f"execute {action.name}")
         rail.actions.append(action)
         if rail.listener is not None:
             rail.listener("action", action)
+
+    @property
+    def rail(self) -> RailRecord | None:
+        """The entry of the log, once it is open."""
+        return self._rail
 
     def begin(self) -> None:
         """Model calls that the running task makes from now on are part of it."""
@@ -92,53 +108,114 @@ class GenerationStep:
 
 async def model_events(
     answer: Callable[[], AsyncGenerator[LLMResponseChunk, None]],
-    shape: AnswerText | None,
+    shape: TextShape | None,
     step: GenerationStep,
 ) -> AsyncGenerator[StreamEvent, None]:
     """The events of a model's answer: one `TextDelta` per chunk with text; usage and finish last.
 
     Args:
         answer: asks the model.
-        shape: makes the words of a chat answer the message; `None` leaves them as they are.
+        shape: makes the model's words the message; `None` leaves them as they are.
         step: is told the beginning and the end.
     """
-    finished, usage = Finished(), None
-    metadata: dict[str, Any] = {}
+    shape, end = shape or _AsItIs(), _End()
     outer, chunks = running_action.get(), None
     try:
         step.begin()
         chunks = answer()
         async for chunk in chunks:
-            text = chunk.delta_content
+            text = end.shaped(shape, chunk.delta_content or "")
+            if text is None:
+                break
             if text:
-                text = text if shape is None else shape.feed(text)
-                if text:
-                    if step.thoughts:
-                        step.have_thought()
-                    yield TextDelta(text)
-            if chunk.delta_reasoning:
-                step.thoughts.append(chunk.delta_reasoning)
-                yield ReasoningDelta(chunk.delta_reasoning)
-            for part in chunk.tool_call_fragments or ():
-                yield ToolCallDelta(part.index, part.id, part.name, part.arguments)
-            if chunk.delta_tool_calls:
-                yield ToolCalls(chunk.delta_tool_calls)
-            if chunk.provider_metadata is not None:
-                metadata.update(chunk.provider_metadata)
-            usage = chunk.usage or usage
-            finished.finish_reason = chunk.finish_reason or finished.finish_reason
-            finished.model = chunk.model or finished.model
-            finished.request_id = chunk.request_id or finished.request_id
+                if step.thoughts:
+                    step.have_thought()
+                yield TextDelta(text)
+            for event in _besides(chunk, step):
+                yield event
+            end.note(chunk)
+        rest = shape.finish()
+        if rest:
+            yield TextDelta(rest)
+    except Exception:
+        # What was written before the model failed is not lost.
+        rest = shape.broken_off()
+        if rest:
+            yield TextDelta(rest)
+        raise
     finally:
         running_action.set(outer)
         step.end()
         await _close(chunks)
-    if usage is not None:
-        yield Usage(usage)
-    # Headers of the model's server are nobody's business behind the rails.
-    metadata.pop("response_headers", None)
-    finished.provider_metadata = metadata or None
-    yield finished
+    for event in end.events():
+        yield event
+
+
+class _AsItIs:
+    """The shape of words that are not changed."""
+
+    __slots__ = ()
+
+    done = False
+
+    def feed(self, piece: str) -> str:
+        return piece
+
+    def finish(self) -> str:
+        return ""
+
+    broken_off = finish
+
+
+def _besides(chunk: LLMResponseChunk, step: GenerationStep) -> Sequence[StreamEvent]:
+    """What a chunk holds besides words."""
+    thought, fragments, calls = chunk.delta_reasoning, chunk.tool_call_fragments, chunk.delta_tool_calls
+    if not thought and not fragments and not calls:
+        return ()
+    events: list[StreamEvent] = []
+    if thought:
+        step.thoughts.append(thought)
+        events.append(ReasoningDelta(thought))
+    events += [ToolCallDelta(part.index, part.id, part.name, part.arguments) for part in fragments or ()]
+    if calls:
+        events.append(ToolCalls(calls))
+    return events
+
+
+class _End:
+    """What the chunks of an answer tell besides words."""
+
+    __slots__ = ("_metadata", "_usage", "finished")
+
+    def __init__(self) -> None:
+        self.finished = Finished()
+        self._usage: UsageInfo | None = None
+        self._metadata: dict[str, Any] = {}
+
+    def shaped(self, shape: TextShape, text: str) -> str | None:
+        """What a piece adds to the message; `None` if the model goes on behind its end."""
+        if shape.done and text and not text.isspace():
+            # Nobody needs to wait for what the model tells itself.
+            self.finished.finish_reason = "stop"
+            return None
+        return shape.feed(text) if text else ""
+
+    def note(self, chunk: LLMResponseChunk) -> None:
+        finished = self.finished
+        if chunk.provider_metadata is not None:
+            self._metadata.update(chunk.provider_metadata)
+        self._usage = chunk.usage or self._usage
+        finished.finish_reason = chunk.finish_reason or finished.finish_reason
+        finished.model = chunk.model or finished.model
+        finished.request_id = chunk.request_id or finished.request_id
+
+    def events(self) -> Iterator[StreamEvent]:
+        if self._usage is not None:
+            yield Usage(self._usage)
+        # Headers of the model's server are nobody's business behind the rails.
+        self._metadata.pop("response_headers", None)
+        self.finished.provider_metadata = self._metadata or None
+        yield self.finished
 
 
 async def _close(chunks: AsyncGenerator[LLMResponseChunk, None] | None) -> None:

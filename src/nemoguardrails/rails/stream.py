@@ -31,6 +31,7 @@ class GuardedStream(AsyncGenerator[Item, None], Generic[Item, Result]):
     ) -> None:
         self._items = items
         self._run = context.run
+        self._settled = False
         self._result = result
 
     def __aiter__(self) -> GuardedStream[Item, Result]:
@@ -38,7 +39,8 @@ class GuardedStream(AsyncGenerator[Item, None], Generic[Item, Result]):
 
     def __anext__(self) -> Coroutine[Any, Any, Item]:
         """The next element."""
-        return in_context(self._run, self._items.__anext__())
+        step = self._items.__anext__()
+        return step if self._settled else in_context(self._run, step)
 
     def asend(self, value: None) -> Coroutine[Any, Any, Item]:
         """As `__anext__`; nothing can be sent into a stream."""
@@ -51,6 +53,10 @@ class GuardedStream(AsyncGenerator[Item, None], Generic[Item, Result]):
     def aclose(self) -> Coroutine[Any, Any, None]:
         """Ends the stream: the model's request is aborted, running checks are cancelled."""
         return in_context(self._run, self._items.aclose())
+
+    def settle(self) -> None:
+        """From now on nothing foreign runs in the steps themselves, so any context will do."""
+        self._settled = True
 
     @property
     def result(self) -> Awaitable[Result]:

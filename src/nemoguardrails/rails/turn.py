@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,16 +19,18 @@ from ..context import (
     streaming_handler_var,
     turn_record_var,
 )
-from ..llm.answer_text import AnswerText
 from ..logging.explain import ExplainInfo
-from ..logging.record import TurnRecord
+from ..logging.record import RailRecord, TurnRecord
 from ..runtime.generation import INTERNAL_ERROR, REFUSE, Talk
-from ..runtime.history import new_event, text_of, to_events
+from ..runtime.history import new_event, text_of
 from ..runtime.runner import Said
+from ..runtime.utterance import Utterance
 from ..streaming.channel import ReadAhead
 from ..streaming.events import Blocked, Failed, Finished, StreamEvent, TextDelta
 from ..streaming.gate import Observer, gate
 from ..streaming.verdict import Block
+from .answer import Answer
+from .chunks import ChunkStage
 from .failure import failed_event
 from .input import InputResult, InputStage, Refusal
 from .options import Switchable
@@ -36,10 +38,13 @@ from .output import OutputStages, policy
 from .rail import Judged, Rail, Setting
 from .request import Request
 from .sources import GenerationStep, close_generator, external_events, fixed_events, model_events
+from .spoken import Spoken
+from .thread import Thread
 from .tools import ToolRails
 from .variables import first_variables
 
 if TYPE_CHECKING:
+    from ..runtime.dialog import DialogTurn
     from ..streaming.handler import StreamingHandler
     from .assembly import Parts
 
@@ -58,6 +63,8 @@ class _Plan:
     """Where the answer comes from."""
     rails: Sequence[Rail] = ()
     """The output rails that judge it."""
+    talks: bool = False
+    """The dialog answers."""
     over: bool = False
     """There is nothing left to do."""
 
@@ -77,6 +84,7 @@ class Turn:
         conversation: the events of the conversation up to now, for prompts and actions.
         messages: the caller's messages as the model is given them.
         observer: is told what the output rails do; `nemoguardrails bench stream` measures with it.
+        when_settled: is called when no step of the events needs the turn's context any more.
     """
 
     def __init__(
@@ -91,10 +99,12 @@ class Turn:
         self.parts = parts
         self.request = request
         self.record = record
-        self.variables = first_variables(request, parts.config)
-        self.conversation: list[Event] = to_events(request.messages)
+        self.thread = Thread(parts, request)
+        self.variables = first_variables(request, parts.config, self.thread.variables)
+        self.conversation: list[Event] = self.thread.events
         self.messages = [dict(message) for message in request.messages]
         self.observer: Observer | None = None
+        self.when_settled: Callable[[], None] | None = None
         self._setting = self._what_rails_see()
         self._streaming = streaming
         self._windows = streaming and parts.config.rails.output.streaming.enabled
@@ -104,6 +114,11 @@ class Turn:
         """Rail -> its latest judgement of a window."""
         self._asides: list[str] = []
         """What output rails said about a whole message that they let pass."""
+        self._answer: Answer | None = None if parts.talks is None else Answer()
+        """What came of the turn, where the conversation is remembered."""
+        self._talk: DialogTurn | None = None
+        self._stopped_by: Refusal | None = None
+        """A retrieval rail ended the turn."""
         self._heard: list[str] | None = None if record.listener is None else []
         """What was said, where somebody listens."""
 
@@ -122,26 +137,42 @@ class Turn:
             async with aclosing(self._opening(plan)) as opening:
                 async for event in opening:
                     yield self._noted(event)
+            if plan.talks:
+                async with aclosing(self._dialog()) as talk:
+                    async for event in talk:
+                        yield self._noted(event)
             if plan.over or plan.source is None:
                 return
             source, stages = self._gated(plan.source, plan.rails)
+            if self.when_settled is not None and stages is not None and self._is_settled(stages):
+                self.when_settled()
             async with aclosing(source):
                 async for event in source:
-                    if type(event) is TextDelta and not self._asides and self._heard is None:
+                    if type(event) is TextDelta and not self._asides and not self._is_noted:
                         yield event
                         continue
                     for shown in self._shown(event, stages):
                         yield self._noted(shown)
         except Exception as error:  # noqa: BLE001  # the border of a turn: errors become events
-            yield failed_event(error)
+            yield self._noted(failed_event(error))
         finally:
             await self._end(plan, stages)
 
     def conclude(self, text: str) -> None:
         """Notes what was really said as part of the conversation."""
-        if text:
+        answer = self._answer
+        if answer is not None:
+            text = answer.text
+        if text and self._talk is None:
             self.conversation.append({"type": "StartUtteranceBotAction", "script": text})
-        self.variables["last_bot_message"] = text or self.variables["last_bot_message"]
+            self.variables["last_bot_message"] = text
+        if answer is not None:
+            self.thread.keep(answer, self.variables)
+
+    @property
+    def has_talked(self) -> bool:
+        """The dialog has answered."""
+        return self._talk is not None
 
     def colang_history(self) -> str:
         """The conversation as Colang text."""
@@ -170,8 +201,13 @@ class Turn:
             yield _blocked_event(refusal)
             reply = "" if refusal.block.exception is not None else refusal.block.reply
             plan.source, plan.rails = fixed_events(reply or ""), self._judging(trusted=refusal.trusted)
+            self._forget_flows()
+        elif self._talks:
+            plan.talks = True
         elif plan.source is None:
-            plan.source, plan.rails = self._source()
+            plan.source, plan.rails = await self._source()
+            async for event in self._stopped():
+                yield event
         else:
             plan.rails = self._chosen("output")
 
@@ -180,13 +216,22 @@ class Turn:
         config, request = self.parts.config, self.request
         if not config.rails.input.speculative_generation or not self._input_rails():
             return None
+        if self.parts.talks is not None or self.parts.retrieval.is_wanted:
+            return None
         made_here = self._generator is None and request.bot_message is None and request.options.rails.dialog
         if not made_here or self.parts.generation.passthrough_fn is not None or self._tool_input_rails():
             return None
         heard = {"type": "UserMessage", "text": self.variables["user_message"]}
         return ReadAhead(self._generated(self.variables.copy(), [*self.conversation, heard]))
 
-    def _source(self) -> tuple[Events, Sequence[Rail]]:
+    @property
+    def _talks(self) -> bool:
+        """Whether the dialog answers."""
+        request = self.request
+        made_here = self._generator is None and request.bot_message is None and request.options.rails.dialog
+        return self.thread.state is not None and made_here
+
+    async def _source(self) -> tuple[Events | None, Sequence[Rail]]:
         """Where the answer comes from, and the rails that judge it."""
         request = self.request
         rails = self._chosen("output")
@@ -195,22 +240,122 @@ class Turn:
             return external_events(generator), rails
         if request.bot_message is not None:
             return fixed_events(request.bot_message), rails
-        if not request.options.rails.dialog:
+        if not request.options.rails.dialog or request.event is not None:
             return fixed_events(text_of(self.variables["user_message"])), ()
         self._step.open()
+        if self.parts.retrieval.is_wanted and not await self._retrieve(self._step.rail):
+            return None, ()
         return self._generated(self.variables, self.conversation), rails
 
     def _generated(self, variables: dict[str, Any], events: list[Event]) -> Events:
         generation = self.parts.generation
-        talk = Talk(
+        talk = self._made_from(variables, events)
+        shape = generation.answer_shape(streaming=self._streaming)
+        return model_events(lambda: generation.answer(talk), shape, self._step)
+
+    def _made_from(self, variables: dict[str, Any], events: list[Event]) -> Talk:
+        return Talk(
             messages=self.messages,
             events=events,
             variables=variables,
             llm_params=self.request.options.llm_params,
             streaming=self._streaming,
         )
-        shape = None if generation.passthrough else AnswerText(keeps_blanks=self._streaming)
-        return model_events(lambda: generation.answer(talk), shape, self._step)
+
+    async def _dialog(self) -> AsyncGenerator[StreamEvent, None]:
+        """The dialog's messages, each as far as rails let it through."""
+        from ..runtime.dialog import DialogTurn
+
+        state, talks = self.thread.state, self.parts.talks
+        assert state is not None
+        assert talks is not None
+        state.context = self.variables
+        self._talk = talk = DialogTurn(
+            talks.dialog,
+            state,
+            self._made_from(self.variables, self.conversation),
+            self.record,
+            keywords=self.parts.action_params,
+            retrieve=self._retrieve,
+        )
+        spoken = Spoken(adds_up=not self._windows, holds=talks.dialog.takes_back)
+        async with aclosing(self._utterances(talk, spoken)) as events:
+            async for event in events:
+                yield event
+        for event in spoken.released():
+            yield event
+        if self._stopped_by is not None:
+            async for event in self._stopped(after_text=bool(spoken.texts)):
+                yield event
+            return
+        if talk.exception is not None and spoken.terminal is None:
+            yield Blocked(talk.source, stage="dialog", exception=talk.exception)
+        for event in spoken.end():
+            yield event
+
+    async def _utterances(self, talk: DialogTurn, spoken: Spoken) -> AsyncGenerator[StreamEvent, None]:
+        async with aclosing(talk.utterances(self.request.event, self.thread.unheard)) as utterances:
+            async for utterance in utterances:
+                if utterance.takes_back:
+                    utterance.outcome = spoken.take_back()
+                    continue
+                for event in spoken.released():
+                    yield event
+                async with aclosing(self._uttered(utterance, spoken)) as events:
+                    async for event in events:
+                        yield event
+                if spoken.has_failed:
+                    return
+
+    async def _uttered(self, utterance: Utterance, spoken: Spoken) -> AsyncGenerator[StreamEvent, None]:
+        """One message of the dialog through the output rails; tells it what became of the message."""
+        source, stages = self._gated(self._words(utterance), self._judging(trusted=utterance.trusted))
+        try:
+            async with aclosing(source):
+                async for event in source:
+                    for shown in self._shown(event, stages):
+                        for passed in spoken.passed(shown):
+                            yield passed
+        finally:
+            if stages is not None:
+                stages.close()
+        for judged in self._left_behind.values():
+            self._keep(judged)
+        self._left_behind.clear()
+        utterance.outcome = spoken.outcome()
+
+    def _words(self, utterance: Utterance) -> Events:
+        words = utterance.words
+        if words is None:
+            return fixed_events(utterance.text)
+        self._step = step = GenerationStep(
+            self.record, self.variables, rail=utterance.rail, action=words.action
+        )
+        return model_events(words.ask, words.shape, step)
+
+    async def _retrieve(self, entry: RailRecord | None) -> bool:
+        """Looks up what the answer may rely on; false if a retrieval rail has ended the turn."""
+        stage = ChunkStage(self.parts, self._setting, self.record, self.variables)
+        self._stopped_by = await stage.run(self._chosen("retrieval"), entry)
+        return self._stopped_by is None
+
+    async def _stopped(self, *, after_text: bool = False) -> AsyncGenerator[StreamEvent, None]:
+        """How a retrieval rail ends the turn, if one has."""
+        refusal = self._stopped_by
+        if refusal is None:
+            return
+        async for event in self._refuse(refusal, after_text):
+            yield event
+        yield Finished("stop")
+
+    def _forget_flows(self) -> None:
+        """A turn that ends before the dialog begins ends half-finished flows too, as `stop` does."""
+        if self.thread.state is not None and self.parts.talks is not None:
+            self.parts.talks.dialog.machine.reset(self.thread.state)
+
+    def _is_settled(self, stages: OutputStages) -> bool:
+        """Whether all that is not ours runs in tasks of the gate from now on, and no more in the steps."""
+        return stages.have_tasks and not self._chosen("tool_output")
 
     def _gated(
         self, source: Events | ReadAhead[StreamEvent], rails: Sequence[Rail]
@@ -248,7 +393,7 @@ class Turn:
                 stages.close()
 
     async def _refuse(self, refusal: Refusal, after_text: bool) -> AsyncGenerator[StreamEvent, None]:
-        """How tool calls are refused: what the rail says instead, after what the model said."""
+        """What a rail says instead of an answer or of tool calls, after what was said before."""
         yield _blocked_event(refusal)
         reply = refusal.block.reply
         if refusal.block.exception is not None or not reply:
@@ -332,7 +477,14 @@ class Turn:
             exceptions=parts.config.enable_rails_exceptions,
         )
 
+    @property
+    def _is_noted(self) -> bool:
+        """Whether anybody wants to know what was said."""
+        return self._heard is not None or self._answer is not None
+
     def _noted(self, event: StreamEvent) -> StreamEvent:
+        if self._answer is not None:
+            self._answer.add(event)
         heard = self._heard
         if heard is not None:
             if isinstance(event, TextDelta):
@@ -382,6 +534,7 @@ class Turn:
     def _warn_without_model(self) -> None:
         parts = self.parts
         asked = self._generator is None and self.request.options.rails.dialog
+        asked = asked and self.request.event is None
         if asked and parts.models.main is None and parts.generation.passthrough_fn is None:
             _log.warning(NO_MODEL)
 

@@ -44,7 +44,9 @@ def _what_came(turn: Turn) -> Iterator[Event]:
 
 def _what_was_judged(turn: Turn, answer: Answer) -> Iterator[Event]:
     """The rails in the order in which they began; what they are about stands before and after them."""
-    heard = answered = False
+    heard = False
+    # The messages of a dialog stand with the steps that made them.
+    answered = turn.has_talked
     for kind, group in groupby(turn.record.rails, key=lambda rail: rail.type):
         rails = list(group)
         if kind != "input" and not heard:
@@ -61,7 +63,8 @@ def _what_was_judged(turn: Turn, answer: Answer) -> Iterator[Event]:
         yield from _user_message(turn)
     if not answered and not stopped:
         yield from _answer(turn, answer)
-    yield from _what_was_said(turn, answer)
+    if not turn.has_talked:
+        yield from _what_was_said(turn, answer)
 
 
 def _user_message(turn: Turn) -> Iterator[Event]:

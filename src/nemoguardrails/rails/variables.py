@@ -29,18 +29,25 @@ _OF_ONE_TURN = frozenset(
         "passthrough_output",
         "last_user_message",
         "last_bot_message",
+        "_last_bot_prompt",
     ]
 )
 """Variables that each turn sets anew."""
 
 
-def first_variables(request: Request, config: RailsConfig) -> dict[str, Any]:
-    """What rails and actions find at the beginning of a turn."""
+def first_variables(
+    request: Request, config: RailsConfig, remembered: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What rails and actions find at the beginning of a turn.
+
+    Args:
+        remembered: the variables of a conversation that goes on; what the caller sent since is newer.
+    """
     earlier = list(request.messages)
     while earlier and earlier.pop()["role"] != "user":
         pass
     return {
-        **request.context,
+        **(request.context if remembered is None else remembered),
         "last_user_message": _latest(earlier, "user"),
         "last_bot_message": _latest(request.messages, "assistant"),
         "user_message": request.user_content,
@@ -48,6 +55,11 @@ def first_variables(request: Request, config: RailsConfig) -> dict[str, Any]:
         "config": config,
         "generation_options": request.options.model_dump() if request.wants_response else None,
     }
+
+
+def lasting(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that outlive their turn."""
+    return {name: value for name, value in variables.items() if name not in _OF_ONE_TURN}
 
 
 def state_events(conversation: Sequence[Event], variables: Mapping[str, Any]) -> list[Event]:

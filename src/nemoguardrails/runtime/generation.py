@@ -7,19 +7,26 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..actions.dispatcher import CallScope
 from ..colang.interpreter import Event, Say
-from ..colang.v1_0.texts import has_references, render_text
+from ..colang.v1_0.texts import has_references, render_text, unescape_newlines
+from ..llm.answer_text import AnswerText
 from ..llm.call import llm_call, stream_call
+from ..llm.message_text import MessageText, message_text
 from ..llm.taskmanager import LLMTaskManager
 from ..llm.types import Task
 from ..types import ChatMessage, LLMModel, LLMResponse, LLMResponseChunk
 from .runner import Said
+from .utterance import ModelWords
+
+if TYPE_CHECKING:
+    from .examples import Examples
 
 PassthroughFunction = Callable[[dict[str, Any], list[Event]], Awaitable[Any]]
 
+GENERATE_VALUE = "generate_value"
 REFUSE = "refuse to respond"
 INTERNAL_ERROR = "inform internal error occurred"
 NO_ANSWER = "I'm not sure what to say."
@@ -62,6 +69,7 @@ class Generation:
 
     Args:
         bot_messages: predefined texts by name.
+        new_examples: makes the examples for prompts, when they are first needed.
         pick: chooses one of several texts.
     """
 
@@ -71,15 +79,25 @@ class Generation:
         models: Models,
         bot_messages: Mapping[str, Sequence[str]],
         *,
+        new_examples: Callable[[], Examples],
         passthrough: bool = False,
         pick: Callable[[Sequence[str]], str] = random.choice,
     ) -> None:
         self.tasks = tasks
         self.models = models
         self.bot_messages = bot_messages
+        self._new_examples = new_examples
+        self._examples: Examples | None = None
         self.passthrough = passthrough
         self.passthrough_fn: PassthroughFunction | None = None
         self._pick = pick
+
+    @property
+    def examples(self) -> Examples:
+        """The examples for prompts."""
+        if self._examples is None:
+            self._examples = self._new_examples()
+        return self._examples
 
     def predefined(self, name: str) -> str | None:
         """The text of a bot message that is defined, unrendered."""
@@ -92,12 +110,17 @@ class Generation:
         Raises:
             LLMCallException: the model could not be called.
         """
+        fixed = self.fixed(say)
+        return fixed if fixed is not None else Said(await self._phrased(say, scope), trusted=False)
+
+    def fixed(self, say: Say) -> Said | None:
+        """The words of a bot step for which no model is needed."""
         if say.value is not None:
-            return Said(say.value, trusted=False)
+            return Said(unescape_newlines(say.value), trusted=False)
         text = say.text if say.text is not None else self.predefined(say.intent or "")
-        if text is not None:
-            return Said(render_text(text, say.context), trusted=not has_references(text))
-        return Said(await self._phrased(say, scope), trusted=False)
+        return (
+            None if text is None else Said(render_text(text, say.context), trusted=not has_references(text))
+        )
 
     def answer(self, talk: Talk) -> AsyncGenerator[LLMResponseChunk, None]:
         """The answer to a talk for which no dialog is defined, as the model's chunks.
@@ -106,9 +129,11 @@ class Generation:
             LLMCallException: while iterating.
             ValueError: at the call; the prompt cannot be rendered.
         """
-        if not self.passthrough:
-            return self._general(talk)
-        return self._passed_through(talk) if self.passthrough_fn is None else self._from_function(talk)
+        return self._passed_through(talk) if self.passthrough else self._general(talk)
+
+    def answer_shape(self, *, streaming: bool) -> AnswerText | None:
+        """Makes the model's words the answer; `None` where they are it."""
+        return None if self.passthrough else AnswerText(first_at_once=streaming)
 
     def _general(self, talk: Talk) -> AsyncGenerator[LLMResponseChunk, None]:
         tasks = self.tasks
@@ -120,9 +145,13 @@ class Generation:
         stop = tasks.get_stop_tokens(Task.GENERAL) or ["User:"]
         return _asked(self.models.for_task(Task.GENERAL.value), prompt, stop, params, talk)
 
-    def _passed_through(self, talk: Talk) -> AsyncGenerator[LLMResponseChunk, None]:
+    def _passed_through(
+        self, talk: Talk, task: Task = Task.GENERAL
+    ) -> AsyncGenerator[LLMResponseChunk, None]:
+        if self.passthrough_fn is not None:
+            return self._from_function(talk)
         prompt = passed_through(talk.messages, talk.variables.get("user_message"))
-        return _asked(self.models.for_task(Task.GENERAL.value), prompt, None, talk.llm_params, talk)
+        return _asked(self.models.for_task(task.value), prompt, None, talk.llm_params, talk, task)
 
     async def _from_function(self, talk: Talk) -> AsyncGenerator[LLMResponseChunk, None]:
         assert self.passthrough_fn is not None
@@ -131,19 +160,79 @@ class Generation:
         talk.variables["passthrough_output"] = output
         yield LLMResponseChunk(delta_content=str(text), finish_reason="stop")
 
-    async def _phrased(self, say: Say, scope: CallScope) -> str:
-        """What the model writes for a bot message that has no text."""
+    async def message(self, talk: Talk, intent: str) -> ModelWords:
+        """What the model writes for a bot message that has no text; its BotIntent is the talk's last event.
+
+        Raises:
+            ConfigurationError, ValueError: the prompt cannot be rendered.
+        """
         task = Task.GENERATE_BOT_MESSAGE
-        events = [
-            *scope.events,
-            {"type": "BotIntent", "intent": say.intent, "instructions": say.instructions},
-        ]
-        context = {"examples": "", "relevant_chunks": "", **say.context}
-        prompt = self.tasks.render_task_prompt(task, context=context, events=events)
+        if self.passthrough:
+            return ModelWords(lambda: self._passed_through(talk, task), action=task.value)
+        prompt = await self._message_prompt(talk.events, talk.variables, intent)
+        talk.variables["_last_bot_prompt"] = prompt
+        parser = self.tasks.get_output_parser(task)
+        shape = MessageText(empty=NO_ANSWER) if parser in _UNDERSTOOD else _Parsed(self.tasks)
+        return ModelWords(lambda: self._asked(task, prompt, talk), shape, task.value)
+
+    async def single_call(self, talk: Talk, said_last: str) -> AsyncGenerator[LLMResponseChunk, None]:
+        """The reply with intent, next step and message, as the model's chunks."""
+        task = Task.GENERATE_INTENT_STEPS_MESSAGE
+        context = {**talk.variables, **await self.examples.of_users(said_last)}
+        prompt = self.tasks.render_task_prompt(task, context=context, events=talk.events)
+        params = {"temperature": self.tasks.config.lowest_temperature}
+        return self._asked(task, prompt, talk, params)
+
+    async def _message_prompt(
+        self, events: Sequence[Event], variables: Mapping[str, Any], intent: str
+    ) -> Any:
+        context = {**variables, "examples": await self.examples.messages(intent)}
+        return self.tasks.render_task_prompt(Task.GENERATE_BOT_MESSAGE, context=context, events=events)
+
+    async def _phrased(self, say: Say, scope: CallScope) -> str:
+        """What the model writes for a bot message of a rail."""
+        task = Task.GENERATE_BOT_MESSAGE
+        event = {"type": "BotIntent", "intent": say.intent, "instructions": say.instructions}
+        prompt = await self._message_prompt([*scope.events, event], say.context, say.intent or "")
         answer = await llm_call(
             self.models.for_task(task.value), prompt, stop=self.tasks.get_stop_tokens(task), task=task.value
         )
-        return bot_message_in(str(self.tasks.parse_task_output(task, answer))) or NO_ANSWER
+        return message_text(str(self.tasks.parse_task_output(task, answer)), empty=NO_ANSWER)
+
+    def _asked(
+        self, task: Task, prompt: Any, talk: Talk, params: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[LLMResponseChunk, None]:
+        """Asks the model of a task with the stop sequences and the length of its prompt."""
+        given = dict(params or {})
+        if (most := self.tasks.get_max_tokens(task)) is not None:
+            given["max_tokens"] = most
+        given.update(talk.llm_params or {})
+        stop = self.tasks.get_stop_tokens(task)
+        return _asked(self.models.for_task(task.value), prompt, stop, given, talk, task)
+
+
+_UNDERSTOOD = (None, "bot_message", "verbose_v1")
+"""Parsers whose work `MessageText` does on the fly."""
+
+
+class _Parsed:
+    """Reads a reply whole, with the parser that the user's prompt names."""
+
+    def __init__(self, tasks: LLMTaskManager) -> None:
+        self._tasks = tasks
+        self._pieces: list[str] = []
+        self.done = False
+
+    def feed(self, piece: str) -> str:
+        self._pieces.append(piece)
+        return ""
+
+    def finish(self) -> str:
+        reply = self._tasks.parse_task_output(Task.GENERATE_BOT_MESSAGE, "".join(self._pieces))
+        return message_text(str(reply), empty=NO_ANSWER)
+
+    def broken_off(self) -> str:
+        return ""
 
 
 def passed_through(messages: Sequence[Mapping[str, Any]], user_message: Any) -> list[ChatMessage]:
@@ -157,40 +246,27 @@ def passed_through(messages: Sequence[Mapping[str, Any]], user_message: Any) -> 
     return [ChatMessage.from_dict(message) for message in shown]
 
 
-def bot_message_in(reply: str) -> str:
-    """The message in a model's reply to the task of phrasing it: unquoted, up to the next user line."""
-    lines: list[str] = []
-    for line in reply.strip().splitlines():
-        stripped = line.strip()
-        if stripped.startswith("user"):
-            break
-        if stripped:
-            lines.append(stripped)
-        if stripped.endswith('"'):
-            break
-    text = "\n".join(lines)
-    if text.startswith('"'):
-        text = text[1:].removesuffix('"')
-    return text.replace("\\n", "\n")
-
-
 def _asked(
     model: LLMModel | None,
     prompt: Any,
     stop: Sequence[str] | None,
     params: Mapping[str, Any] | None,
     talk: Talk,
+    task: Task = Task.GENERAL,
 ) -> AsyncGenerator[LLMResponseChunk, None]:
-    task = Task.GENERAL.value
     if talk.streaming:
-        return stream_call(model, prompt, task=task, stop=stop, llm_params=params)
-    return _whole(model, prompt, stop, params)
+        return stream_call(model, prompt, task=task.value, stop=stop, llm_params=params)
+    return _whole(model, prompt, stop, params, task)
 
 
 async def _whole(
-    model: LLMModel | None, prompt: Any, stop: Sequence[str] | None, params: Mapping[str, Any] | None
+    model: LLMModel | None,
+    prompt: Any,
+    stop: Sequence[str] | None,
+    params: Mapping[str, Any] | None,
+    task: Task,
 ) -> AsyncGenerator[LLMResponseChunk, None]:
-    answer = await llm_call(model, prompt, stop, params, task=Task.GENERAL.value)
+    answer = await llm_call(model, prompt, stop, params, task=task.value)
     response: LLMResponse = answer  # type: ignore[assignment]  # an LLMText has the attributes of a response
     yield LLMResponseChunk(
         delta_content=str(answer) or None,

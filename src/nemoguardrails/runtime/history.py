@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from uuid import uuid4
 
 from ..colang.interpreter import Event
 
+_log = logging.getLogger(__name__)
 SOURCE_UID = "NeMoGuardrails"
 ROLES = ("user", "assistant", "system", "developer", "context", "event", "tool", "exception")
 
@@ -78,6 +80,24 @@ def check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
         _CHECKS.get(role, _check_content)(index, message)
 
 
+def without_reserved(message: dict[str, Any]) -> dict[str, Any]:
+    """A caller's message as it is taken: variables that steer the engine are refused, with a warning."""
+    content = message.get("content")
+    if message.get("role") != "context" or not isinstance(content, Mapping):
+        return message
+    refused = [name for name in content if _is_reserved(str(name))]
+    if not refused:
+        return message
+    _log.warning(
+        "A context message sets %s, reserved for the engine; refused.", ", ".join(map(repr, refused))
+    )
+    return {**message, "content": {name: value for name, value in content.items() if name not in refused}}
+
+
+def _is_reserved(name: str) -> bool:
+    return name in RESERVED_VARIABLES or name.startswith(("_", "triggered_"))
+
+
 def to_events(messages: Sequence[Mapping[str, Any]]) -> list[Event]:
     """The events of a conversation (Colang 1.0), in order; `messages` were checked before."""
     events: list[Event] = []
@@ -129,6 +149,8 @@ def to_messages(events: Sequence[Event]) -> list[dict[str, Any]]:
                 messages.append({"role": "system", "content": event.get("content", "")})
             case "ContextUpdate":
                 messages.append({"role": "context", "content": dict(event.get("data") or {})})
+            case str(kind) if kind not in RESERVED_EVENTS:
+                messages.append({"role": "event", "event": dict(event)})
             case _:
                 pass
     return messages
@@ -160,11 +182,6 @@ def _check_context(index: int, message: Mapping[str, Any]) -> None:
     content = message.get("content")
     if not isinstance(content, Mapping):
         raise ValueError(f"messages[{index}] (role context) needs a dict of variables as its content.")
-    for name in content:
-        if name in RESERVED_VARIABLES or str(name).startswith(("_", "triggered_")):
-            raise ValueError(
-                f"messages[{index}] sets the context variable {name!r}, which is reserved for the engine."
-            )
 
 
 def _check_event(index: int, message: Mapping[str, Any]) -> None:

@@ -62,7 +62,7 @@ async def test_the_tokens_arrive_through_an_output_rail_with_usage() -> None:
         "three ",
         "four ",
         "five ",
-        "six. ",
+        "six.",
     ]
     metadata = chunks[-1]["metadata"]
     assert metadata["response_metadata"] == {"finish_reason": "stop", "model_name": "toy"}
@@ -91,7 +91,7 @@ async def test_concurrent_requests_do_not_mix() -> None:
         messages = [{"role": "user", "content": f"number-{n}"}]
         return "".join([chunk async for chunk in rails.stream_async(messages=messages)])
 
-    assert await asyncio.gather(*map(ask, range(8))) == [f"{n} " * 30 for n in range(8)]
+    assert await asyncio.gather(*map(ask, range(8))) == [(f"{n} " * 30).rstrip() for n in range(8)]
 
 
 async def test_leaving_early_stops_the_generation() -> None:
@@ -112,7 +112,7 @@ async def test_a_rail_may_ask_the_pipeline_whose_answer_it_checks() -> None:
         return (await llm.generate_async("fine?")).content == "yes "
 
     rails.register_action(ask)
-    assert "".join([chunk async for chunk in rails.stream_async(messages=HELLO)]) == "x " * 200
+    assert "".join([chunk async for chunk in rails.stream_async(messages=HELLO)]) == ("x " * 200)[:-1]
     assert pipe.most_running == 1
     assert pipe.prompts.count("fine?") > 40
 
@@ -120,7 +120,7 @@ async def test_a_rail_may_ask_the_pipeline_whose_answer_it_checks() -> None:
 async def test_an_error_of_the_pipeline_is_an_error_of_the_stream() -> None:
     rails = rails_over(FakePipeline("a b c d ", error=RuntimeError("CUDA out of memory")))
     *text, error = [chunk async for chunk in rails.stream_async(messages=HELLO)]
-    assert text == ["a ", "b ", "c ", "d "]
+    assert text == ["a ", "b ", "c ", "d"]
     assert "CUDA out of memory" in json.loads(error)["error"]["message"]
 
 
@@ -144,7 +144,7 @@ async def test_the_example_configuration_runs(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "transformers", stand_in)
     rails = LLMRails(RailsConfig.from_path(str(EXAMPLE)))
     text = "".join([chunk async for chunk in rails.stream_async(messages=HELLO)])
-    assert text == "Write to <EMAIL_ADDRESS> today. "
+    assert text == "Write to <EMAIL_ADDRESS> today."
     (prompt,) = pipe.prompts
     assert "\n\n### Instruction:\n" in prompt
     assert "User: hello" in prompt

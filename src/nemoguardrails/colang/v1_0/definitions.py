@@ -174,7 +174,7 @@ class DocumentParser:
         body = parser.parse(line, f"flow '{name}'" if name else "this flow")
         span = self._cursor.span(line)
         source = self._cursor.text_between(Span(first.number if first else line.number, span.end_line))
-        name = name or f"flow-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
+        name = name or f"anonymous-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
         if name in self._flows:
             other = self._flows[name].span.line
             what = f"flow '{name}'" if is_named else "a flow without a name and with this body"
