@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from scripted_model import StreamingModel, WholeModel
 
 from nemoguardrails.context import explain_info_var, llm_call_info_var, turn_record_var
 from nemoguardrails.exceptions import LLMCallException, LLMRateLimitError
@@ -19,6 +18,7 @@ from nemoguardrails.llm.call import is_reasoning_model, llm_call, stream_call
 from nemoguardrails.logging.explain import ExplainInfo, LLMCallInfo
 from nemoguardrails.logging.record import TurnRecord
 from nemoguardrails.types import ChatMessage, LLMResponse, LLMResponseChunk, UsageInfo
+from scripted_model import StreamingModel, WholeModel
 
 USAGE = UsageInfo(input_tokens=5, output_tokens=3, total_tokens=8)
 FINISH = LLMResponseChunk(finish_reason="stop", model="parrot-2", request_id="r1")
