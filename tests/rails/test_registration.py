@@ -208,3 +208,11 @@ class TestConstruction:
     def test_an_unknown_attribute(self):
         with pytest.raises(AttributeError, match="'LLMRails' object has no attribute 'nothing_llm'"):
             _ = app(None, None).nothing_llm
+
+
+async def test_missing_actions_of_rails_are_told_once_at_the_first_call(caplog):
+    made = app("define subflow chk\n  execute lookup\n", inputs("chk"), "never", "never")
+    assert "lookup" not in caplog.text
+    for _ in range(2):
+        assert await made.generate_async(prompt="hi") == "I'm sorry, an internal error has occurred."
+    assert caplog.text.count("the input rail `chk` calls the action `lookup`") == 1

@@ -345,6 +345,11 @@ class LLMRails:
         self, request: Request, *, streaming: bool, generator: AsyncIterator[Any] | None = None
     ) -> Turn:
         """Opens a turn and makes it the latest."""
+        if self._turn is None:
+            # Not before: an application may register actions until its first call.
+            from .assembly import report_missing_actions
+
+            report_missing_actions(self._parts)
         record = TurnRecord(listener=narrator(verbose=self.verbose))
         turn = Turn(self._parts, request, record, streaming=streaming, generator=generator)
         self._turn = turn
