@@ -273,3 +273,14 @@ async def test_listeners_hear_of_a_call_when_it_begins_and_when_its_record_is_co
     record.listener = lambda topic, call: heard.append((topic, getattr(call, "completion", None)))
     await llm_call(WholeModel("x"), "hi")
     assert heard == [("model call", None), ("model call finished", "x")]
+
+
+async def test_the_record_of_an_endless_stream_keeps_its_beginning() -> None:
+    model = StreamingModel(*[LLMResponseChunk(delta_content="word ")] * 20_000)
+    record = TurnRecord()
+    turn_record_var.set(record)
+    texts = [chunk.delta_content async for chunk in stream_call(model, "hi")]
+    assert len("".join(filter(None, texts))) == 100_000
+    completion = record.llm_calls[0].completion
+    assert completion is not None
+    assert completion == "word " * 12_800 + "... (100000 characters in all)"

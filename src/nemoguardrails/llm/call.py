@@ -24,7 +24,7 @@ from ..types import (
     ToolCall,
     UsageInfo,
 )
-from .recording import AnyPrompt, closed, opened
+from .recording import AnyPrompt, KeptText, closed, opened
 from .shaper import ChunkShaper
 from .stop import cut_at_stop
 from .think import split_think
@@ -158,7 +158,7 @@ async def stream_call(
     request = _prepared(llm, prompt, stop, llm_params)
     info = opened(request.model, task)
     whole = LLMResponse("")
-    pieces: list[str] = []
+    kept = KeptText()
     shaper: ChunkShaper | None = ChunkShaper(request.stops)
     passes: Callable[[str], bool] | None = None
     source: AsyncIterator[LLMResponseChunk] | None = None
@@ -178,19 +178,19 @@ async def stream_call(
                 chunk, text = shaped, shaped.delta_content
                 shaper, passes = (None, None) if shaper.settled else (shaper, shaper.passes)
             if text:
-                pieces.append(text)
+                kept.add(text)
             if chunk.usage is not None or chunk.finish_reason is not None:
                 _note(whole, chunk)
             yield chunk
         last = last or (shaper.finish() if shaper is not None else None)
         if last is not None:
-            pieces.append(last.delta_content or "")
+            kept.add(last.delta_content or "")
             _note(whole, last)
             yield last
     except Exception as error:
         raise _failure(request.model, error) from error
     finally:
-        whole.content = "".join(pieces)
+        whole.content = kept.text()
         closed(info, request.prompt, time.perf_counter() - began, whole)
         await _close(source)
 

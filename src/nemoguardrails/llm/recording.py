@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from typing import Any, NamedTuple, TypeAlias
 
 from ..context import explain_info_var, llm_call_info_var, turn_record_var
@@ -15,11 +16,39 @@ from ..types import ChatMessage, LLMModel, LLMResponse, Prompt
 AnyPrompt: TypeAlias = "str | Sequence[ChatMessage | Mapping[str, Any]]"
 
 
+MOST_KEPT = 64_000
+"""Characters of a streamed completion that its record keeps."""
+
+
 class CachedAnswer(NamedTuple):
     """What a cache keeps of a call: the value drawn from it, and its figures."""
 
     value: Any
     call: LLMCallInfo
+
+
+class KeptText:
+    """The completion of a streamed call, for its record: the first `MOST_KEPT` characters of it.
+
+    A record outlives its stream, and a stream may be endless.
+    """
+
+    __slots__ = ("_buffer", "_length")
+
+    def __init__(self) -> None:
+        self._buffer = StringIO()
+        self._length = 0
+
+    def add(self, piece: str) -> None:
+        """Takes the next piece."""
+        if self._length < MOST_KEPT:
+            self._buffer.write(piece[: MOST_KEPT - self._length])
+        self._length += len(piece)
+
+    def text(self) -> str:
+        """What was kept, with a note where that is not all."""
+        kept = self._buffer.getvalue()
+        return kept if len(kept) == self._length else f"{kept}... ({self._length} characters in all)"
 
 
 def opened(model: LLMModel, task: str | None) -> LLMCallInfo:
