@@ -121,3 +121,14 @@ def test_tabs_are_pointed_out():
 def test_nesting_is_bounded():
     text = "define flow x\n" + "".join(" " * depth + "if $a\n" for depth in range(1, 3000))
     assert error(text).message == "blocks are nested too deeply"
+
+
+def test_of_a_huge_line_the_part_around_the_caret_is_shown():
+    caught = error('define user a\n  "' + "x" * 1_000_000)
+    assert len(str(caught)) < 500
+    assert caught.line == 2
+
+    caught = error("define flow\n  " + "y" * 1_000_000 + "\n")
+    _, row, caret, *_ = str(caught).split("\n")
+    assert row[len(caret) - 1] == "y"
+    assert len(str(caught)) < 1_000

@@ -146,6 +146,19 @@ BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.RShift: operator.rshift,
 }
 
+
+class LimitedOperators:
+    """The limits of this module for a sandbox of Jinja2, as its base before `SandboxedEnvironment`."""
+
+    intercepted_binops = frozenset({"*", "**", "%"})
+
+    def call_binop(self, context: object, operator: str, left: Any, right: Any) -> Any:
+        """The result of an operator of `intercepted_binops`."""
+        return _TEMPLATE_OPERATORS[operator](left, right)
+
+
+_TEMPLATE_OPERATORS = {"*": multiply, "**": power, "%": modulo}
+
 UNARY: Mapping[type[ast.unaryop], Callable[[Any], Any]] = {
     ast.UAdd: operator.pos,
     ast.USub: operator.neg,

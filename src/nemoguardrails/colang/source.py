@@ -7,6 +7,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+_MOST_SHOWN = 200
+"""Characters of a line, and of a message, that an error shows."""
+
 
 class Source(Protocol):
     """A text to parse, with the path under which errors name it."""
@@ -65,17 +68,31 @@ class ColangSyntaxError(ValueError):
         text: str = "",
         expected: str = "",
     ):
-        self.message = message
+        self.message = message = _shortened(message)
         self.file = file
         self.line = line
         self.column = column
         shown = f"{file or 'Colang text'}, line {line}: {message}"
         if text.strip():
             # Tabs are one column wide here, or the caret would stand elsewhere than it points.
-            shown += f"\n    {text.replace(chr(9), ' ')}\n    {' ' * max(column - 1, 0)}^"
+            part, at = _around(text.replace("\t", " "), max(column - 1, 0))
+            shown += f"\n    {part}\n    {' ' * at}^"
         if expected:
             shown += f"\nExpected {expected}."
         super().__init__(shown)
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _MOST_SHOWN else f"{message[:_MOST_SHOWN]}..."
+
+
+def _around(text: str, column: int) -> tuple[str, int]:
+    """The part of a long line around a column (from 0), and where in it that column lies."""
+    if len(text) <= _MOST_SHOWN:
+        return text, column
+    start = max(column - _MOST_SHOWN // 2, 0)
+    before, after = "..." * (start > 0), "..." * (start + _MOST_SHOWN < len(text))
+    return f"{before}{text[start : start + _MOST_SHOWN]}{after}", len(before) + column - start
 
 
 ColangParsingError = ColangSyntaxError

@@ -254,18 +254,22 @@ def _variables(template: str) -> frozenset[str]:
     """
     if not _PLAIN_TAG.sub("", template).count("{"):
         return frozenset(_PLAIN_TAG.findall(template))
-    from jinja2 import Environment, TemplateSyntaxError, meta, nodes  # only templates with logic pay for it
+    from jinja2 import TemplateSyntaxError, meta, nodes  # only templates with logic pay for it
+    from jinja2.sandbox import SandboxedEnvironment
 
-    environment = Environment()
+    environment = SandboxedEnvironment()
+    environment.intercepted_binops = frozenset({"*", "**", "%"})  # else constants would be computed here
     try:
         parsed = environment.parse(template)
+        # Filters may be registered later by code; here only the variables matter.
+        for used in parsed.find_all((nodes.Filter, nodes.Test)):
+            known = environment.filters if isinstance(used, nodes.Filter) else environment.tests
+            known.setdefault(used.name, _any_filter)
+        return frozenset(meta.find_undeclared_variables(parsed))
     except TemplateSyntaxError as error:
         raise ValueError(f"the template is not valid Jinja2, line {error.lineno}: {error.message}") from error
-    # Filters may be registered later by code; here only the variables matter.
-    for used in parsed.find_all((nodes.Filter, nodes.Test)):
-        known = environment.filters if isinstance(used, nodes.Filter) else environment.tests
-        known.setdefault(used.name, _any_filter)
-    return frozenset(meta.find_undeclared_variables(parsed))
+    except RecursionError as error:
+        raise ValueError("the template is nested too deeply") from error
 
 
 def _check_jailbreak(rails: Rails, report: LoadReport) -> Iterator[str]:

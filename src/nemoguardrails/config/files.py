@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..exceptions import ConfigurationError
 from .report import LoadReport
+from .yaml_text import check_limits
 
 if TYPE_CHECKING:
     from yaml import SafeLoader
@@ -89,6 +90,7 @@ def read_yaml(text: str, label: str, report: LoadReport) -> dict[str, Any]:
 
     loader = _loader_class()(text)
     try:
+        check_limits(text)
         found = loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from ..config.yaml_text import load_yaml
+
 FULL_CHARS = 400
 """A chunk that holds more characters is closed at the next blank line."""
 
@@ -120,7 +122,7 @@ def _without_metadata(lines: list[str]) -> tuple[dict[str, Any], list[str]]:
     if end is None or lines[0].strip().lstrip("`~").strip().casefold() not in _METADATA_KINDS:
         return {}, lines
     try:
-        read = yaml.safe_load("\n".join(lines[1:end]))
+        read = load_yaml("\n".join(lines[1:end]))
     except yaml.YAMLError as error:
         _log.warning("The block at the top of a document is no YAML and counts as text: %s", error)
         return {}, lines

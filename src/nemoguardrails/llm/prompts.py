@@ -8,11 +8,12 @@ import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from ..config.models import Model
 from ..config.prompts import TaskPrompt
 from ..config.rails_config import RailsConfig
+from ..config.yaml_text import load_yaml
 from ..exceptions import ConfigurationError, InvalidRailsConfigurationError
 
 Style: TypeAlias = Literal["chat", "completion"]
@@ -149,9 +150,8 @@ def _from_folder(folder: str | None) -> tuple[TaskPrompt, ...]:
 def _from_file(file: Path) -> tuple[TaskPrompt, ...]:
     import yaml  # configurations made in code, with prompts of their own, never need it
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        read = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)
+        read = load_yaml(file.read_text(encoding="utf-8"))
         listed = (read or {}).get("prompts") or []
         return tuple(TaskPrompt.model_validate(entry) for entry in listed)
     except (yaml.YAMLError, ValueError, AttributeError) as error:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..colang.operations import LimitedOperators
 from ..exceptions import ConfigurationError
 from .plain_template import Filters, PlainTemplate
 
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 _ONE_EXPRESSION = re.compile(r"\s*\{\{(?![-+])((?:(?!\{\{|\}\}|\{%).)*)(?<![-+])\}\}\s*", re.DOTALL)
+MOST_RENDERED = 10_000_000
+"""Characters that a template may give."""
+
+_ERRORS_OF_VALUES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What operators, methods and filters raise when values do not fit them."""
 
 
 class Template(Protocol):
@@ -71,7 +85,7 @@ class _JinjaTemplate:
     def __init__(self, environment: SandboxedEnvironment, source: str) -> None:
         from jinja2 import TemplateError, TemplateSyntaxError, meta
 
-        self._errors = TemplateError
+        self._errors = (TemplateError, *_ERRORS_OF_VALUES)
         found = _ONE_EXPRESSION.fullmatch(source)
         try:
             self.variables = frozenset(meta.find_undeclared_variables(environment.parse(source)))
@@ -81,11 +95,20 @@ class _JinjaTemplate:
             )
         except TemplateSyntaxError as error:
             raise ConfigurationError(f"line {error.lineno}: {error.message}") from error
+        except (RecursionError, SyntaxError) as error:  # of Jinja2, or of the code that it makes
+            raise ConfigurationError("the template is nested too deeply") from error
         self.is_expression = found is not None
 
     def render(self, values: Mapping[str, Any]) -> str:
+        parts: list[str] = []
+        room = MOST_RENDERED
         try:
-            return self._template.render(values)
+            for part in self._template.generate(values):
+                parts.append(part)
+                room -= len(part)
+                if room < 0:
+                    raise ValueError(f"it gives more than {MOST_RENDERED:,} characters")
+            return "".join(parts)
         except self._errors as error:
             raise ConfigurationError(f"the template does not render: {error}") from error
 
@@ -101,11 +124,14 @@ def _environment(filters: Filters, *, strict: bool) -> SandboxedEnvironment:
     from jinja2 import Undefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+    class PromptEnvironment(LimitedOperators, ImmutableSandboxedEnvironment):
+        """A sandbox whose operators cannot make endless numbers and texts."""
+
     class Missing(Undefined):
         """Missing variables may be tested, but neither printed nor looped over."""
 
         __str__ = __iter__ = __len__ = Undefined._fail_with_undefined_error
 
-    environment = ImmutableSandboxedEnvironment(undefined=Missing if strict else Undefined, autoescape=False)
+    environment = PromptEnvironment(undefined=Missing if strict else Undefined, autoescape=False)
     environment.filters.update(filters)
     return environment

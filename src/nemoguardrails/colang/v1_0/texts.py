@@ -58,7 +58,7 @@ def _compiled(text: str) -> _Render:
 
     try:
         template = _environment().from_string(_template(parts))
-    except TemplateError as error:
+    except (TemplateError, RecursionError, SyntaxError) as error:
         _logger.warning("A message text is no valid template and is used without its Jinja parts: %s", error)
         return plain
 
@@ -70,6 +70,7 @@ def _compiled(text: str) -> _Render:
             ArithmeticError,
             AttributeError,
             LookupError,
+            MemoryError,
             RuntimeError,
             TypeError,
             ValueError,
@@ -163,7 +164,7 @@ def _environment() -> Environment:
     from jinja2 import ChainableUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    class TextEnvironment(SandboxedEnvironment):
+    class TextEnvironment(operations.LimitedOperators, SandboxedEnvironment):
         """A sandbox in which members of dicts are items, and only plain values have methods to call."""
 
         def getattr(self, obj: Any, attribute: str) -> Any:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from ...config.yaml_text import load_yaml
 from ...exceptions import InvalidModelConfigurationError
 from ...types import FinishReason
 
@@ -144,7 +145,7 @@ def read_pacing(parameters: Mapping[str, Any], engine: str) -> ScriptedReply:
 
 def _loaded(path: Path, where: str) -> Any:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidModelConfigurationError(
             f"{where}: cannot read the script {path}: {error.strerror}"
