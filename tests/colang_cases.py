@@ -5,17 +5,15 @@
 import asyncio
 import inspect
 import json
-import os
 import re
-from pathlib import Path
 
 import yaml
 
 from nemoguardrails.streaming.render import StreamError
 from nemoguardrails.types import LLMResponse, LLMResponseChunk
+from recordings import SHARED
 
-_SHARED = Path(os.environ.get("SLUICE_SHARED") or Path(__file__).parents[2] / "shared")
-PATH = _SHARED / "spec" / "colang-1-cases.yaml"
+PATH = SHARED / "spec" / "colang-1-cases.yaml"
 
 
 def read_cases():

@@ -13,6 +13,12 @@ from nemoguardrails.streaming.events import StreamEvent
 from nemoguardrails.testing import FakeLLMModel
 
 HI = [{"role": "user", "content": "hi"}]
+NO_SECRETS = """
+define subflow no secrets
+  if "swordfish" in $bot_message
+    bot refuse to respond
+    stop
+"""
 STREAMING = """
 rails:
   output:

@@ -396,3 +396,9 @@ def test_hidden_folders_are_left_out(tmp_path: Path) -> None:
     hidden.mkdir(parents=True)
     (hidden / "other.yml").write_text("models: [{type: main, engine: openai, model: stranger}]")
     assert RailsConfig.from_path(str(tmp_path)).models == []
+
+
+def test_tracing_that_is_switched_on_is_said_to_do_nothing() -> None:
+    config = RailsConfig.from_content(yaml_content="tracing: {enabled: true}")
+    assert codes(config) == ["no-effect"]
+    assert codes(RailsConfig.from_content(yaml_content="tracing: {enabled: false}")) == []

@@ -8,7 +8,6 @@ import ast
 import asyncio
 import inspect
 import json
-import os
 import re
 import textwrap
 from collections.abc import AsyncIterator, Iterator
@@ -20,10 +19,11 @@ from typing import Any
 import openai
 import pytest
 
+from guarded import NO_SECRETS, output
 from loopback import Reply, ScriptedHTTPServer, SeenRequest, delta, eventwise, serving, sse, usage_event
 from nemoguardrails import LLMRails, RailsConfig
+from recordings import SHARED
 
-SHARED = Path(os.environ.get("SLUICE_SHARED") or Path(__file__).parents[3] / "shared")
 SEEDS = sorted((SHARED / "seeds").glob("*.md"))
 WORDS = ["The ", "capital ", "is ", "Paris."]
 YAML = """
@@ -36,18 +36,7 @@ models:
       api_key: test
 {more}
 """
-OUTPUT_RAILS = """
-rails:
-  output:
-    flows: [no secrets]
-    streaming: {enabled: true, chunk_size: 4, context_size: 2, stream_first: false}
-"""
-RAIL = """
-define subflow no secrets
-  if "swordfish" in $bot_message
-    bot refuse to respond
-    stop
-"""
+OUTPUT_RAILS = output("no secrets")
 
 pytestmark = pytest.mark.skipif(not SEEDS, reason="the founding documents (shared/seeds) are not here")
 
@@ -149,7 +138,7 @@ async def test_handler_receives_tokens_and_the_call_returns_the_answer(
 
 async def test_external_generator(server: ScriptedHTTPServer, capsys: pytest.CaptureFixture[str]) -> None:
     (snippet,) = snippets("my_token_generator")
-    for more, colang in (("", None), (OUTPUT_RAILS, RAIL)):
+    for more, colang in (("", None), (OUTPUT_RAILS, NO_SECRETS)):
         await run(snippet, config=config_for(server, more, colang))
         assert capsys.readouterr().out == "CHUNK: Hello\nCHUNK:  \nCHUNK: world\nCHUNK: !\n"
     assert server.requests == []
@@ -177,7 +166,7 @@ async def test_a_client_of_another_library_as_generator(
     folder = tmp_path / "config" / "with_output_rails"
     folder.mkdir(parents=True)
     (folder / "config.yml").write_text(YAML.format(url=server.url, more=OUTPUT_RAILS))
-    (folder / "rails.co").write_text(RAIL)
+    (folder / "rails.co").write_text(NO_SECRETS)
     monkeypatch.chdir(tmp_path)
     names = {"AsyncIterator": AsyncIterator, "RailsConfig": RailsConfig, "LLMRails": LLMRails}
     await run(snippet, messages=[{"role": "user", "content": "Tell me a story"}], **names)

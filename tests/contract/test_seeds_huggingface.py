@@ -4,31 +4,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from guarded import NO_SECRETS, output
 from huggingface_toys import FakePipeline, WordTokenizer
 from nemoguardrails import LLMRails, RailsConfig
 from nemoguardrails.llm.providers.huggingface import HuggingFacePipelineCompatible
+from recordings import SHARED
 
-SHARED = Path(os.environ.get("SLUICE_SHARED") or Path(__file__).parents[3] / "shared")
 SEEDS = sorted((SHARED / "seeds").glob("*.md"))
-YAML = """
-rails:
-  output:
-    flows: [no secrets]
-    streaming: {enabled: true, chunk_size: 4, context_size: 2, stream_first: false}
-"""
-RAIL = """
-define subflow no secrets
-  if "swordfish" in $bot_message
-    bot refuse to respond
-    stop
-"""
+YAML = output("no secrets")
 
 pytestmark = pytest.mark.skipif(not SEEDS, reason="the founding documents (shared/seeds) are not here")
 
@@ -42,7 +30,9 @@ def snippets() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("yaml", "colang"), [("", None), (YAML, RAIL)], ids=["bare", "with an output rail"])
+@pytest.mark.parametrize(
+    ("yaml", "colang"), [("", None), (YAML, NO_SECRETS)], ids=["bare", "with an output rail"]
+)
 async def test_the_snippet_streams_token_by_token(yaml: str, colang: str | None) -> None:
     (snippet,) = snippets()
     tokenizer = WordTokenizer()

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import time
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from loopback import Reply, ScriptedHTTPServer, delta, eventwise, serving, sse, usage_event
+from loopback import Reply, delta, eventwise, serving, sse
 from nemoguardrails.exceptions import (
     LLMAuthenticationError,
     LLMClientError,
@@ -26,41 +24,13 @@ from nemoguardrails.exceptions import (
 from nemoguardrails.llm.providers import connections
 from nemoguardrails.llm.providers.openai import OpenAIChatModel, OpenAICompatibleClient
 from nemoguardrails.types import LLMResponseChunk
-
-KEY = "unusual-key-4711"
-STORY = sse(delta("Once "), delta("upon "), delta("a time."), delta(finish="stop"), usage_event(5, 3))
-ANSWER = {
-    "id": "chatcmpl-2",
-    "model": "test-model-0613",
-    "system_fingerprint": "fp",
-    "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello."}}],
-    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
-}
+from openai_calls import ANSWER, KEY, STORY, chat_model, chunks_of, json_reply
 
 
 @pytest.fixture(autouse=True)
 async def _no_connection_is_left() -> AsyncIterator[None]:
     yield
     await connections.close_all()
-
-
-def chat_model(server: ScriptedHTTPServer, **settings: Any) -> OpenAIChatModel:
-    settings.setdefault("max_retries", 0)
-    return OpenAIChatModel(
-        OpenAICompatibleClient(server.url, **settings), "test-model", provider_name="openai"
-    )
-
-
-def json_reply(content: Any, status: int = 200, **headers: str) -> Reply:
-    body = json.dumps(content).encode()
-    return Reply(
-        [body], status=status, headers={"content-type": "application/json", **headers}, chunked=False
-    )
-
-
-async def chunks_of(model: OpenAIChatModel, **options: Any) -> list[LLMResponseChunk]:
-    async with aclosing(model.stream_async("Tell me a story.", **options)) as stream:
-        return [chunk async for chunk in stream]
 
 
 def text_of(chunks: list[LLMResponseChunk]) -> str:

@@ -11,6 +11,17 @@ from collections.abc import Callable, Mapping
 from types import BuiltinMethodType, MethodType
 from typing import Any
 
+ERRORS_OF_VALUES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What operators, methods and filters raise when values do not fit them."""
+
 MAX_ELEMENTS = 100_000
 MAX_POWER = 4_000_000
 MAX_BITS = 8_000_000

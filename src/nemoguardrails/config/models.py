@@ -46,7 +46,7 @@ class ModelCacheConfig(ConfigSection):
 
 
 class ReasoningModelConfig(ConfigSection):
-    """Legacy: the marks around a model's reasoning, for models with marks of their own."""
+    """Legacy: accepted, without effect."""
 
     remove_reasoning_traces: bool = True
     start_token: str | None = None

@@ -41,6 +41,7 @@ def normalised(given: Mapping[str, Any], label: str, report: LoadReport, *, stri
         made["import_paths"] = [made["import_paths"]]
     _read_sections(made, label, report)
     _note_models(made.get("models"), label, report)
+    _note_tracing(made.get("tracing"), label, report)
     _check_keys(made, label, report, strict=strict)
     if strays:
         _take_strays(made, strays, label, report, strict=strict)
@@ -64,11 +65,22 @@ def _note_models(models: object, label: str, report: LoadReport) -> None:
             continue
         key = f"models, type {model.get('type')!r}"
         if "reasoning_config" in model:
-            report.inform("legacy", "`reasoning_config` is read for its tokens alone", file=label, key=key)
+            report.inform(
+                "legacy",
+                "`reasoning_config` has no effect; reasoning is always split off",
+                file=label,
+                key=key,
+            )
         parameters = model.get("parameters")
         if isinstance(parameters, Mapping):
             for name, remark in canonical_parameters(str(model.get("engine")), parameters)[1]:
                 report.inform("legacy", remark, file=label, key=f"{key}, parameters.{name}")
+
+
+def _note_tracing(tracing: object, label: str, report: LoadReport) -> None:
+    if isinstance(tracing, Mapping) and tracing.get("enabled"):
+        remark = "this release has no tracing yet; nothing is traced"
+        report.warn("no-effect", remark, file=label, key="tracing.enabled")
 
 
 def _check_keys(made: Mapping[str, Any], label: str, report: LoadReport, *, strict: bool) -> None:

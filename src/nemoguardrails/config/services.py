@@ -74,7 +74,7 @@ class LogAdapterConfig(ConfigSection):
 
 
 class TracingConfig(ConfigSection):
-    """Tracing; `enable_content_capture` puts prompts and answers into the spans."""
+    """Tracing: read and checked; this release does not trace yet."""
 
     enabled: bool = False
     adapters: list[LogAdapterConfig] = Field(default_factory=lambda: [LogAdapterConfig()])

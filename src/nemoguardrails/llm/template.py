@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..colang.operations import LimitedOperators
+from ..colang.operations import ERRORS_OF_VALUES, LimitedOperators
 from ..exceptions import ConfigurationError
 from .plain_template import Filters, PlainTemplate
 
@@ -18,17 +18,6 @@ if TYPE_CHECKING:
 _ONE_EXPRESSION = re.compile(r"\s*\{\{(?![-+])((?:(?!\{\{|\}\}|\{%).)*)(?<![-+])\}\}\s*", re.DOTALL)
 MOST_RENDERED = 10_000_000
 """Characters that a template may give."""
-
-_ERRORS_OF_VALUES = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What operators, methods and filters raise when values do not fit them."""
 
 
 class Template(Protocol):
@@ -85,7 +74,7 @@ class _JinjaTemplate:
     def __init__(self, environment: SandboxedEnvironment, source: str) -> None:
         from jinja2 import TemplateError, TemplateSyntaxError, meta
 
-        self._errors = (TemplateError, *_ERRORS_OF_VALUES)
+        self._errors = (TemplateError, *ERRORS_OF_VALUES)
         found = _ONE_EXPRESSION.fullmatch(source)
         try:
             self.variables = frozenset(meta.find_undeclared_variables(environment.parse(source)))

@@ -91,7 +91,7 @@ class GenerationOptions(_Plain):
     log: LogOptions = Field(default_factory=LogOptions)
     stream: StreamOptions = Field(default_factory=StreamOptions)
     persist_context: bool = False
-    """A server with threads also stores the `context` messages."""
+    """For a server that stores threads; without effect in this process."""
 
     @field_validator("rails", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from guarded import NO_SECRETS, output
 from huggingface_toys import FakePipeline
 from nemoguardrails import LLMRails, RailsConfig
 from nemoguardrails.actions import action
@@ -23,18 +24,7 @@ from nemoguardrails.llm.providers.huggingface import (
     HuggingFacePipelineCompatible,
 )
 
-YAML = """
-rails:
-  output:
-    flows: [no secrets]
-    streaming: {enabled: true, chunk_size: 4, context_size: 2, stream_first: false}
-"""
-RAIL = """
-define subflow no secrets
-  if "swordfish" in $bot_message
-    bot refuse to respond
-    stop
-"""
+YAML = output("no secrets")
 ASKING_RAIL = """
 define subflow no secrets
   $fine = execute ask_the_same_model
@@ -46,7 +36,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "configs" / "llm" / "hf_pipel
 HELLO = [{"role": "user", "content": "hello"}]
 
 
-def rails_over(pipe: FakePipeline, colang: str = RAIL, **options: Any) -> LLMRails:
+def rails_over(pipe: FakePipeline, colang: str = NO_SECRETS, **options: Any) -> LLMRails:
     streamer = AsyncTextIteratorStreamer(pipe.tokenizer, skip_prompt=True)
     llm = HuggingFacePipelineCompatible(pipe, {"streamer": streamer}, **options)
     return LLMRails(RailsConfig.from_content(colang, YAML), llm=llm)

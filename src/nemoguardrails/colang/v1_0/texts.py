@@ -65,16 +65,7 @@ def _compiled(text: str) -> _Render:
     def render(context: Mapping[str, Any]) -> str:
         try:
             return template.render(context)
-        except (
-            TemplateError,
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            MemoryError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ):
+        except (TemplateError, *operations.ERRORS_OF_VALUES):
             _logger.warning(
                 "A message text failed to render and is used without its Jinja parts", exc_info=True
             )
