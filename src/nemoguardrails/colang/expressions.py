@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from . import operations
+from .. import operations
 from .expression_syntax import SLOTS, ExpressionError, parsed
 
 Evaluate: TypeAlias = Callable[[Mapping[str, Any]], Any]

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..colang.operations import ERRORS_OF_VALUES, LimitedOperators
 from ..exceptions import ConfigurationError
+from ..operations import ERRORS_OF_VALUES, LimitedOperators
 from .plain_template import Filters, PlainTemplate
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .. import operations
+from ... import operations
 
 if TYPE_CHECKING:
     from jinja2 import Environment
